@@ -1,0 +1,188 @@
+/**
+ * What crosses threads and what a run leaves behind: plain data only. A {@link JobResult} is everything one job
+ * (workload x shard x hardware profile x kernel profile x scenario) has to say; a {@link RunResult} is the fold of all
+ * jobs in job-key order. The report floor reads a RunResult and never the trace again.
+ *
+ * Everything that merges is integer state (style.md "Statistics"); quotients are made by the report.
+ */
+import type { HistogramState } from '../stats/histogram.ts';
+import type { SeriesState } from '../stats/series.ts';
+
+/** Version of `report.json` and of this structure; raised when a field changes meaning or leaves. */
+export const RUN_SCHEMA_VERSION = 1;
+
+/** How requests are paced (design.md §5 "Issue modes"). */
+export type Pacing =
+  | { readonly mode: 'recorded' }
+  | { readonly mode: 'closed' }
+  | { readonly mode: 'scale'; readonly factor: number };
+
+/** What one job is. The key is unique in a run and orders the fold. */
+export interface JobSpec {
+  readonly key: string;
+  readonly bundlePath: string;
+  readonly workload: string;
+  /** Index of the closed world within the workload's shard plan. */
+  readonly shard: number;
+  /** Resolved profiles travel by value, so that a worker reads no profile file. */
+  readonly hardware: unknown;
+  readonly kernel: unknown;
+  readonly pacing: Pacing;
+  /** [rows] Rows per call of the data plane; does not change any result. */
+  readonly batchRows: number;
+}
+
+/** Outcome of a job as data: an error loses its class on the way between threads. */
+export type JobOutcome =
+  | { readonly status: 'ok'; readonly result: JobResult }
+  | { readonly status: 'failed'; readonly key: string; readonly error: string; readonly exitCode: number }
+  | { readonly status: 'cancelled'; readonly key: string };
+
+/** Latency of one device, in integer picoseconds. */
+export interface DeviceLatency {
+  readonly device: string;
+  readonly reads: number;
+  readonly writes: number;
+  readonly bytes: number;
+  readonly faults: number;
+  /** Device issue to completion. */
+  readonly dmaLatency: HistogramState;
+  /** Arrival at the IOMMU to translation ready. */
+  readonly translationLatency: HistogramState;
+}
+
+/** Where time went, exact sums in picoseconds (BigInt as decimal strings cross JSON; numbers while below 2^53). */
+export interface TimeBreakdown {
+  /** Device window or link not free. */
+  readonly windowPs: number;
+  readonly linkPs: number;
+  readonly iotlbHitPs: number;
+  readonly contextWalkPs: number;
+  readonly pageWalkPs: number;
+  /** Waiting for a free walker or for a walk already under way. */
+  readonly walkQueuePs: number;
+  /** Memory behind the IOMMU and the way back. */
+  readonly memoryPs: number;
+  /** Control plane, summed over calls. */
+  readonly control: {
+    readonly iovaPs: number;
+    readonly tablePs: number;
+    readonly submitPs: number;
+    readonly waitPs: number;
+    readonly lockPs: number;
+    readonly otherPs: number;
+  };
+}
+
+/** One control-plane call of the replay, kept for markers and divergences. */
+export interface ControlMarker {
+  /** [ps] */
+  readonly startTick: number;
+  readonly endTick: number;
+  readonly op: string;
+  readonly device: string;
+}
+
+/** A modelled result that differs from the recorded one. */
+export interface Divergence {
+  readonly controlRow: number;
+  readonly op: string;
+  readonly recorded: string;
+  readonly modelled: string;
+}
+
+/** Faulted DMA, grouped by (device, reason). */
+export interface FaultGroup {
+  readonly device: string;
+  readonly reason: number;
+  readonly count: number;
+  /** [ps] First and last. */
+  readonly firstTick: number;
+  readonly lastTick: number;
+  /** IOVA of the first, 0x hex. */
+  readonly firstIova: string;
+}
+
+/** Invalidation queue as seen by software and hardware. */
+export interface InvalidationStats {
+  /** Descriptors by kind: iotlb_global, iotlb_domain, iotlb_pages, context_device, pasid_cache, wait ... */
+  readonly descriptors: Readonly<Record<string, number>>;
+  readonly submissions: number;
+  /** [ps] Tail write to status write, per submission. */
+  readonly waitLatency: HistogramState;
+  /** Kernel's dmar debugfs buckets: counts of <0.1, 0.1-1, 1-10, 10-100 us, 0.1-1, 1-10, >=10 ms. */
+  readonly dmarLatencyBuckets: readonly number[];
+  /** Most descriptors pending at once. */
+  readonly peakOccupancy: number;
+}
+
+/** Everything a job has to say. */
+export interface JobResult {
+  readonly key: string;
+  readonly workload: string;
+  readonly shard: number;
+  readonly hardwareProfile: string;
+  readonly kernelProfile: string;
+  readonly pacing: Pacing;
+  readonly dmaRows: number;
+  readonly controlRows: number;
+  /** [ps] First issue to last completion. */
+  readonly spanPs: number;
+  readonly devices: readonly DeviceLatency[];
+  readonly time: TimeBreakdown;
+  /** Per unit, VT-d perfmon names. */
+  readonly counters: Readonly<Record<string, Readonly<Record<string, number>>>>;
+  readonly invalidation: InvalidationStats;
+  readonly throughput: SeriesState;
+  /** Latency histograms per time bin, for percentile bands. */
+  readonly latencyOverTime: { readonly binPs: number; readonly bins: readonly HistogramState[] };
+  /** [ps] Duration of modelled control-plane calls by op. */
+  readonly controlLatency: Readonly<Record<string, HistogramState>>;
+  /** First N markers in time order; `markersOmitted` counts the rest. */
+  readonly markers: readonly ControlMarker[];
+  readonly markersOmitted: number;
+  readonly faults: readonly FaultGroup[];
+  readonly divergences: { readonly compared: number; readonly count: number; readonly first: readonly Divergence[] };
+  /** Counted anomalies of the replay itself (rows out of order, unknown object names ...). */
+  readonly diagnostics: Readonly<Record<string, number>>;
+}
+
+/** Identity of one workload of a run: the manifest as it was read, and its digest. */
+export interface WorkloadIdentity {
+  readonly name: string;
+  readonly manifestSha256: string;
+  readonly manifest: unknown;
+}
+
+/** One number of a resolved profile and what it rests on. */
+export interface SourcedNumber {
+  readonly path: string;
+  readonly value: number | string | boolean;
+  readonly unit: string;
+  /** Basis tag of spec/hardware.md (M, P, D, S, X, A) and the source in words; A = ASSUMPTION. */
+  readonly basis: string;
+  readonly source: string;
+}
+
+/** A resolved profile as the model card prints it. */
+export interface ProfileCard {
+  readonly name: string;
+  readonly kind: 'hardware' | 'kernel';
+  readonly description: string;
+  readonly sha256: string;
+  readonly overrides: readonly string[];
+  readonly numbers: readonly SourcedNumber[];
+}
+
+/** The whole run, before presentation. */
+export interface RunResult {
+  readonly schemaVersion: number;
+  readonly toolVersion: string;
+  /** False when jobs are missing (interrupted or failed). */
+  readonly complete: boolean;
+  readonly missing: readonly string[];
+  readonly workloads: readonly WorkloadIdentity[];
+  readonly profiles: readonly ProfileCard[];
+  readonly jobs: readonly JobResult[];
+  readonly failures: readonly { readonly key: string; readonly error: string }[];
+}
