@@ -49,6 +49,20 @@ export interface DeviceLatency {
   readonly dmaLatency: HistogramState;
   /** Arrival at the IOMMU to translation ready. */
   readonly translationLatency: HistogramState;
+  /** Requests by outcome: which device causes the misses. Absent = the report says "not recorded". */
+  readonly outcomes?: DeviceOutcomes | undefined;
+  /** Translated requests by log2 of the page size as a decimal string: `12`, `21`, `30`. */
+  readonly pageShifts?: Readonly<Record<string, number>> | undefined;
+}
+
+/** Requests of one device by {@link DmaOutcome}, and what their walks read. */
+export interface DeviceOutcomes {
+  readonly hit: number;
+  readonly miss: number;
+  readonly mergedMiss: number;
+  readonly passThrough: number;
+  /** Memory reads made by context, PASID and page walks. */
+  readonly walkReads: number;
 }
 
 /** Where time went, exact sums in picoseconds (BigInt as decimal strings cross JSON; numbers while below 2^53). */
@@ -133,8 +147,9 @@ export interface JobResult {
   /** Per unit, VT-d perfmon names. */
   readonly counters: Readonly<Record<string, Readonly<Record<string, number>>>>;
   readonly invalidation: InvalidationStats;
+  /** [bytes] of completed DMA by completion time. */
   readonly throughput: SeriesState;
-  /** Latency histograms per time bin, for percentile bands. */
+  /** DMA latency histograms per time bin from tick 0, for percentile bands; the width is one of `base * 2^k`. */
   readonly latencyOverTime: { readonly binPs: number; readonly bins: readonly HistogramState[] };
   /** [ps] Duration of modelled control-plane calls by op. */
   readonly controlLatency: Readonly<Record<string, HistogramState>>;
