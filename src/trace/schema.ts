@@ -157,7 +157,13 @@ export const DMA_SCHEMA = {
 } as const satisfies StreamSchema;
 
 /** Bits of the `provenance` column; 0 = everything measured. */
-export const DmaProvenance = { sizeInferred: 1, directionInferred: 2, timeInferred: 4, inferred: 8, synthetic: 16 } as const;
+export const DmaProvenance = {
+  sizeInferred: 1,
+  directionInferred: 2,
+  timeInferred: 4,
+  inferred: 8,
+  synthetic: 16,
+} as const;
 
 /** `observed-dma-<unit>.arrow`: what the recorder did with each row of `dma-<unit>.arrow`; same row numbers. */
 export const OBSERVED_DMA_SCHEMA = {
@@ -240,6 +246,36 @@ export const OBSERVED_TABLES_SCHEMA = {
   /** context: translation type (legacy TT or PASID-entry PGTT). */
   translationType: 'u8',
 } as const satisfies StreamSchema;
+
+/** Schemas of the streams of which a bundle has one. */
+export const SINGLE_STREAMS = {
+  control: CONTROL_SCHEMA,
+  frames: FRAMES_SCHEMA,
+  initial: INITIAL_SCHEMA,
+  'observed-submissions': OBSERVED_SUBMISSIONS_SCHEMA,
+  'observed-hardware': OBSERVED_HARDWARE_SCHEMA,
+  'observed-tables': OBSERVED_TABLES_SCHEMA,
+} as const;
+
+/** Name of a stream: the file is `<name>.arrow`; the number is an index into `topology.units`. */
+export type StreamName = keyof typeof SINGLE_STREAMS | `dma-${number}` | `observed-dma-${number}`;
+
+/** Schema type of a stream name. */
+export type SchemaOf<N extends StreamName> = N extends keyof typeof SINGLE_STREAMS
+  ? (typeof SINGLE_STREAMS)[N]
+  : N extends `observed-dma-${number}`
+    ? typeof OBSERVED_DMA_SCHEMA
+    : typeof DMA_SCHEMA;
+
+/** Streams that every bundle has, be they empty. */
+export const REQUIRED_STREAMS = ['control', 'frames'] as const;
+
+/** Schema of a stream; undefined when the name is none of the format's. */
+export function streamSchema(name: string): StreamSchema | undefined {
+  if (/^dma-\d+$/.test(name)) return DMA_SCHEMA;
+  if (/^observed-dma-\d+$/.test(name)) return OBSERVED_DMA_SCHEMA;
+  return Object.hasOwn(SINGLE_STREAMS, name) ? SINGLE_STREAMS[name as keyof typeof SINGLE_STREAMS] : undefined;
+}
 
 /** Share of rows by how their content is known. Counts of DMA rows. */
 export interface ProvenanceSplit {

@@ -1,0 +1,170 @@
+/**
+ * One decoder for everything a user writes as JSON: profiles, recipes, plans, thresholds. A key that the schema does not
+ * know is an error with its path and the nearest known key, whether or not the schema was declared strict; what comes
+ * out is deeply frozen.
+ */
+import * as z from 'zod';
+import { ConfigError } from './input-error.ts';
+import { nearestName } from './nearest-name.ts';
+
+/** Decodes `value` by `schema`, names `source` in messages, freezes the result; throws {@link ConfigError}. */
+export function decodeStrict<T extends z.ZodType>(schema: T, value: unknown, source: string): z.output<T> {
+  const unknown = findUnknownKey(schema, value, []);
+  if (unknown !== undefined) {
+    const hint = nearestName(unknown.key, unknown.known);
+    const reason = hint === undefined ? 'unknown key' : `unknown key, did you mean '${hint}'?`;
+    throw new ConfigError({ source, path: formatPath([...unknown.path, unknown.key]), reason });
+  }
+  const result = schema.safeParse(value);
+  if (!result.success) {
+    const issue = result.error.issues[0];
+    throw new ConfigError({ source, path: formatPath(issue?.path ?? []), reason: issueReason(issue) });
+  }
+  return deepFreeze(result.data);
+}
+
+/** Parses JSON text and decodes it; throws {@link ConfigError} for text that is no JSON. */
+export function decodeJson<T extends z.ZodType>(schema: T, text: string, source: string): z.output<T> {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (error) {
+    throw new ConfigError({ source, reason: `not JSON: ${(error as Error).message}` });
+  }
+  return decodeStrict(schema, value, source);
+}
+
+/**
+ * Copy of `value` with `path=value` assignments applied in order, as `--set a.b.c=1` gives them. The right-hand side is
+ * JSON when it parses and a string otherwise; a number in the path indexes an array. Whether the path means anything is
+ * for {@link decodeStrict} to say. Throws {@link ConfigError}.
+ */
+export function applyOverrides(value: unknown, overrides: readonly string[], source = '--set'): unknown {
+  const root = { value: structuredClone(value) };
+  for (const override of overrides) {
+    const equals = override.indexOf('=');
+    if (equals <= 0) throw new ConfigError({ source, reason: `'${override}' is not of the form path=value` });
+    const path = override.slice(0, equals);
+    const keys = ['value', ...path.split('.')];
+    const last = keys.pop() as string;
+    let target: unknown = root;
+    for (const key of keys) target = enter(target, key, path, source);
+    assignKey(target, last, parseScalar(override.slice(equals + 1)), path, source);
+  }
+  return root.value;
+}
+
+/** Freezes plain objects and arrays all the way down. */
+export function deepFreeze<T>(value: T): T {
+  if (typeof value === 'object' && value !== null && !ArrayBuffer.isView(value) && !Object.isFrozen(value)) {
+    Object.freeze(value);
+    for (const inner of Object.values(value)) deepFreeze(inner);
+  }
+  return value;
+}
+
+interface UnknownKey {
+  readonly path: readonly PropertyKey[];
+  readonly key: string;
+  readonly known: readonly string[];
+}
+
+function findUnknownKey(schema: z.core.$ZodType, value: unknown, path: readonly PropertyKey[]): UnknownKey | undefined {
+  if (typeof value !== 'object' || value === null) return undefined;
+  const inner = unwrap(schema, value);
+  if (inner instanceof z.ZodArray) return findInEntries(inner.element, value, path);
+  if (inner instanceof z.ZodRecord) return findInEntries(inner.valueType, value, path);
+  if (!(inner instanceof z.ZodObject) || Array.isArray(value)) return undefined;
+  const shape: Readonly<Record<string, z.core.$ZodType>> = inner.shape;
+  const catchall = inner.def.catchall;
+  const open = catchall !== undefined && !(catchall instanceof z.ZodNever);
+  for (const [key, member] of Object.entries(value)) {
+    const memberSchema = Object.hasOwn(shape, key) ? shape[key] : undefined;
+    if (memberSchema === undefined) {
+      if (!open) return { path, key, known: Object.keys(shape) };
+      continue;
+    }
+    const found = findUnknownKey(memberSchema, member, [...path, key]);
+    if (found !== undefined) return found;
+  }
+  return undefined;
+}
+
+function findInEntries(schema: z.core.$ZodType, value: object, path: readonly PropertyKey[]): UnknownKey | undefined {
+  for (const [key, member] of Object.entries(value)) {
+    const found = findUnknownKey(schema, member, [...path, key]);
+    if (found !== undefined) return found;
+  }
+  return undefined;
+}
+
+/** The schema that will judge `value`: wrappers removed, of a union the option meant. */
+function unwrap(schema: z.core.$ZodType, value: object): z.core.$ZodType {
+  let inner = schema;
+  for (;;) {
+    if (inner instanceof z.ZodOptional || inner instanceof z.ZodNullable || inner instanceof z.ZodDefault) {
+      inner = inner.def.innerType;
+    } else if (inner instanceof z.ZodReadonly || inner instanceof z.ZodPrefault) {
+      inner = inner.def.innerType;
+    } else if (inner instanceof z.ZodPipe) {
+      inner = inner.def.in;
+    } else if (inner instanceof z.ZodLazy) {
+      inner = inner.def.getter();
+    } else if (inner instanceof z.ZodUnion) {
+      const option = unionOption(inner, value);
+      if (option === undefined) return inner;
+      inner = option;
+    } else {
+      return inner;
+    }
+  }
+}
+
+/** The option whose literal members (its discriminator, for instance) equal those of `value`. */
+function unionOption(union: z.ZodUnion, value: object): z.core.$ZodType | undefined {
+  return union.options.find((option) => {
+    const inner = unwrap(option, value);
+    if (!(inner instanceof z.ZodObject)) return inner instanceof z.ZodArray && Array.isArray(value);
+    const literals = Object.entries(inner.shape).filter(([, member]) => member instanceof z.ZodLiteral);
+    return literals.every(([key, member]) => z.safeParse(member, (value as Record<string, unknown>)[key]).success);
+  });
+}
+
+function issueReason(issue: z.core.$ZodIssue | undefined): string {
+  if (issue === undefined) return 'invalid';
+  const first = issue.message.charAt(0).toLowerCase() + issue.message.slice(1);
+  return first.replace(/^invalid input: /, '');
+}
+
+function formatPath(path: readonly PropertyKey[]): string {
+  return path.map(String).join('.');
+}
+
+function enter(target: unknown, key: string, path: string, source: string): unknown {
+  const object = container(target, key, path, source);
+  if (!Object.hasOwn(object, key)) object[key] = {};
+  return object[key];
+}
+
+function assignKey(target: unknown, key: string, value: unknown, path: string, source: string): void {
+  container(target, key, path, source)[key] = value;
+}
+
+function container(target: unknown, key: string, path: string, source: string): Record<string, unknown> {
+  if (key === '' || key === '__proto__') throw new ConfigError({ source, path, reason: `bad key '${key}'` });
+  if (typeof target !== 'object' || target === null) {
+    throw new ConfigError({ source, path, reason: `'${key}' is set inside something that is no object` });
+  }
+  if (Array.isArray(target) && !(/^\d+$/.test(key) && Number(key) < target.length)) {
+    throw new ConfigError({ source, path, reason: `'${key}' is no index of a list of ${target.length}` });
+  }
+  return target as Record<string, unknown>;
+}
+
+function parseScalar(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return text;
+  }
+}
