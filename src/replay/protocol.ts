@@ -7,6 +7,7 @@
  */
 import type { HistogramState } from '../stats/histogram.ts';
 import type { SeriesState } from '../stats/series.ts';
+import type { ClosedWorld } from './shards.ts';
 
 /** Version of `report.json` and of this structure; raised when a field changes meaning or leaves. */
 export const RUN_SCHEMA_VERSION = 1;
@@ -24,9 +25,13 @@ export interface JobSpec {
   readonly workload: string;
   /** Index of the closed world within the workload's shard plan. */
   readonly shard: number;
+  /** The closed world itself, so that a worker need not plan again. */
+  readonly world: ClosedWorld;
   /** Resolved profiles travel by value, so that a worker reads no profile file. */
   readonly hardware: unknown;
   readonly kernel: unknown;
+  /** Name of the scenario; the pacing belongs to it. */
+  readonly scenario: string;
   readonly pacing: Pacing;
   /** [rows] Rows per call of the data plane; does not change any result. */
   readonly batchRows: number;

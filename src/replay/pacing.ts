@@ -1,0 +1,48 @@
+/**
+ * Pacing: the earliest time a row may have by itself (ARCHITECTURE.md "Time and order"). Everything else that delays a
+ * row (its dependency, its place in its device's or CPU's order, window and link) is the same in every mode.
+ */
+import { assert } from '../assert.ts';
+import { ConfigError } from '../input-error.ts';
+import { NEVER, TICKS_PER_NS } from '../units.ts';
+import type { Pacing } from './protocol.ts';
+
+/** How recorded nanoseconds become ticks of one replay. */
+export class PacingClock {
+  /** [ps] Tick of the bundle's origin: when the modelled machine had booted. */
+  readonly originTick: number;
+  /** [ps] per recorded nanosecond; 0 when rows have no time of their own. */
+  readonly ticksPerNs: number;
+
+  constructor(pacing: Pacing, originTick: number) {
+    this.originTick = originTick;
+    this.ticksPerNs =
+      pacing.mode === 'closed' ? 0 : pacing.mode === 'scale' ? TICKS_PER_NS * pacing.factor : TICKS_PER_NS;
+  }
+
+  /** [ps] Earliest tick of a row recorded at `timeNs`. @hot */
+  tickOf(timeNs: number): number {
+    return this.originTick + Math.round(timeNs * this.ticksPerNs);
+  }
+
+  /** True when a recorded time fits model time (2^53 ps, 2.5 hours). */
+  reaches(timeNs: number): boolean {
+    return this.tickOf(timeNs) < NEVER;
+  }
+}
+
+/** Reads `recorded`, `closed` or `scale=N` (N > 0, may have a fraction); throws {@link ConfigError}. */
+export function parsePacing(text: string, source = '--pace'): Pacing {
+  if (text === 'recorded' || text === 'closed') return { mode: text };
+  const scale = /^scale=(\d+(?:\.\d+)?)$/.exec(text);
+  const factor = Number(scale?.[1]);
+  if (scale !== null && Number.isFinite(factor) && factor > 0) return { mode: 'scale', factor };
+  throw new ConfigError({ source, reason: `'${text}' is none of recorded, closed, scale=N with N > 0` });
+}
+
+/** The text that {@link parsePacing} reads back. */
+export function formatPacing(pacing: Pacing): string {
+  if (pacing.mode !== 'scale') return pacing.mode;
+  assert(pacing.factor > 0, `not a time scale: ${pacing.factor}`);
+  return `scale=${pacing.factor}`;
+}

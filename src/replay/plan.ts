@@ -1,0 +1,81 @@
+/**
+ * Jobs of a run: workload x shard x hardware profile x kernel profile x scenario. Keys sort as the loops nest, so the
+ * fold is in the same order whoever finishes first.
+ */
+import type { JobSpec } from './protocol.ts';
+import type { Scenario } from './scenario.ts';
+import type { ClosedWorld } from './shards.ts';
+
+/** A bundle and its closed worlds. */
+export interface PlannedWorkload {
+  /** Unique in a run; the bundle's name, with a number behind it where two bundles share one. */
+  readonly name: string;
+  readonly bundlePath: string;
+  readonly worlds: readonly ClosedWorld[];
+  /** Scenarios of this workload: its default pacing may differ from another's. */
+  readonly scenarios: readonly Scenario[];
+}
+
+/** A resolved profile that travels by value. */
+export interface PlannedProfile {
+  /** Unique among the profiles of its kind in a run. */
+  readonly name: string;
+  readonly profile: unknown;
+}
+
+/** Everything that spans the job space. */
+export interface JobSpace {
+  readonly workloads: readonly PlannedWorkload[];
+  readonly hardware: readonly PlannedProfile[];
+  readonly kernels: readonly PlannedProfile[];
+  /** [rows] {@link JobSpec.batchRows}. */
+  readonly batchRows: number;
+}
+
+/** All jobs, sorted by key. */
+export function planJobs(space: JobSpace): JobSpec[] {
+  const jobs: JobSpec[] = [];
+  for (const workload of space.workloads) {
+    for (const [shard, world] of workload.worlds.entries()) {
+      for (const hardware of space.hardware) {
+        for (const kernel of space.kernels) {
+          for (const scenario of workload.scenarios) {
+            jobs.push({
+              key: jobKey(workload.name, shard, hardware.name, kernel.name, scenario.name),
+              bundlePath: workload.bundlePath,
+              workload: workload.name,
+              shard,
+              world,
+              hardware: hardware.profile,
+              kernel: kernel.profile,
+              scenario: scenario.name,
+              pacing: scenario.pacing,
+              batchRows: space.batchRows,
+            });
+          }
+        }
+      }
+    }
+  }
+  return jobs.sort((a, b) => compareKeys(a.key, b.key));
+}
+
+/** `workload/shard/hardware/kernel/scenario`; the shard has five digits, so keys sort as text. */
+export function jobKey(workload: string, shard: number, hardware: string, kernel: string, scenario: string): string {
+  return `${workload}/${String(shard).padStart(5, '0')}/${hardware}/${kernel}/${scenario}`;
+}
+
+/** Code-unit order: the same in every locale. */
+export function compareKeys(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0;
+}
+
+/** Names made unique by appending `~2`, `~3` ... to repeats, in order. */
+export function uniqueNames(names: readonly string[]): string[] {
+  const seen = new Map<string, number>();
+  return names.map((name) => {
+    const count = (seen.get(name) ?? 0) + 1;
+    seen.set(name, count);
+    return count === 1 ? name : `${name}~${count}`;
+  });
+}
