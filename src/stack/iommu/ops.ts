@@ -44,11 +44,45 @@ export interface IommuDevice {
   readonly supportsPri: boolean;
   /** MSI of this device are isolated (iommu_group_has_isolated_msi). */
   readonly isolatedMsi: boolean;
+  /** ATS can be used on this device (reported from Linux 7.0 on); absent = no. */
+  readonly supportsAts?: boolean;
+  /** Execute and privileged-mode permissions of the PCI PASID control register; absent = no. */
+  readonly pasidExecute?: boolean;
+  readonly pasidPrivileged?: boolean;
 }
 
 /** Opaque per-attachment handle (struct iommu_attach_handle): routes faults to whoever attached. */
 export interface AttachHandle {
   readonly domain: IommuDomain;
+  /** Takes a complete group of page requests of this attachment; absent when the owner handles none. */
+  readonly deliverFaults?: (group: PageRequestGroup) => void;
+}
+
+/** One I/O page request (struct iommu_fault_page_request). */
+export interface PageRequest {
+  /** PASID of the request, undefined when it carries none. */
+  readonly pasid: Pasid | undefined;
+  /** Page request group index. */
+  readonly groupId: number;
+  /** Last request of its group: the group can be delivered. */
+  readonly last: boolean;
+  /** {@link PageRequestPermission} bits. */
+  readonly permission: number;
+  /** [bytes] Faulting I/O virtual address. */
+  readonly address: bigint;
+}
+
+/** IOMMU_FAULT_PERM_* of include/linux/iommu.h. */
+export const PageRequestPermission = { read: 1, write: 2, execute: 4, privileged: 8 } as const;
+
+/** IOMMU_PAGE_RESP_*: how a page request group is answered. */
+export type PageResponseCode = 'success' | 'invalid' | 'failure';
+
+/** Page requests of one device up to the last of the group, with the attachment they hit (struct iopf_group). */
+export interface PageRequestGroup {
+  readonly device: IommuDevice;
+  readonly requests: readonly PageRequest[];
+  readonly handle: AttachHandle;
 }
 
 /** Pages freed and ranges cleared by unmap calls that have not been flushed yet (struct iommu_iotlb_gather). */
@@ -68,6 +102,11 @@ export interface IotlbGather {
 export interface IommuDomain {
   readonly type: DomainType;
   readonly driver: IommuDriver;
+  /**
+   * Set by iommufd when attachments of this domain take I/O page faults (domain->iopf_handler). A driver whose
+   * `iopfAtAttach` is true switches faults on and off inside its attach calls (Linux 6.15 and later).
+   */
+  faultCapable?: boolean;
 }
 
 /** A domain that software maps into. */
@@ -116,6 +155,9 @@ export interface DirtyOps {
     record: (iova: bigint, lengthBytes: bigint) => void,
   ): KernelTask<number>;
 }
+
+/** The `record` of a {@link DirtyOps.readAndClear} that only clears, before tracking is switched on. */
+export function discardDirty(_iova: bigint, _lengthBytes: bigint): void {}
 
 /** A first-stage domain on a second-stage parent, configured by user data. */
 export interface NestedDomain extends IommuDomain {
@@ -193,6 +235,13 @@ export interface IommuDriver {
   /** Enables or disables I/O page faults for a fault-capable attachment (iopf_for_domain_set). */
   enableIopf(device: IommuDevice): number;
   disableIopf(device: IommuDevice): void;
+  /**
+   * True when attach and setPasid switch page faults themselves for fault-capable domains (Linux 6.15 and later);
+   * otherwise iommufd calls enableIopf before the attach (Linux 6.12).
+   */
+  readonly iopfAtAttach?: boolean;
+  /** Answers the device for a whole page request group (page_response); absent when faults cannot be answered. */
+  respondToPageRequests?(group: PageRequestGroup, code: PageResponseCode): void;
   /** vIOMMU support; undefined when the driver has none (Intel). */
   readonly viommu: ViommuOps | undefined;
 }
@@ -200,12 +249,7 @@ export interface IommuDriver {
 /** struct iommufd_viommu_ops, reduced to what the core calls. */
 export interface ViommuOps {
   /** [type] A negative errno when the type is unknown (EOPNOTSUPP). */
-  alloc(
-    device: IommuDevice,
-    parent: PagingDomain,
-    type: number,
-    data: UserData | undefined,
-  ): ViommuDriverState | number;
+  alloc(device: IommuDevice, core: ViommuCore, type: number, data: UserData | undefined): ViommuDriverState | number;
 }
 
 /** Driver side of one vIOMMU. Every method may be absent: the core answers EOPNOTSUPP. */
@@ -217,9 +261,23 @@ export interface ViommuDriverState {
   initVdevice?(device: IommuDevice, virtualId: bigint): number;
   destroyVdevice?(virtualId: bigint): void;
   supportsHwQueue?(type: number): boolean;
-  initHwQueue?(type: number, index: number, baseAddress: bigint, lengthBytes: bigint): number;
+  /** `baseAddress` is the guest address (IOVA), `physicalAddress` what it translates to now. */
+  initHwQueue?(type: number, index: number, baseAddress: bigint, lengthBytes: bigint, physicalAddress: bigint): number;
   destroyHwQueue?(index: number): void;
+  /** Index of the queue that must outlive queue `index` (iommufd_hw_queue_depend), undefined when none. */
+  hwQueueDependsOn?(type: number, index: number): number | undefined;
   free?(): void;
+}
+
+/** What the core offers a driver for one vIOMMU (struct iommufd_viommu and its helpers). */
+export interface ViommuCore {
+  readonly parent: PagingDomain;
+  /** Virtual id of the device's vDEVICE in this vIOMMU, or -ENOENT (iommufd_viommu_get_vdev_id). */
+  virtualIdOf(device: IommuDevice): bigint | number;
+  /** The device whose vDEVICE has that virtual id, undefined when none (iommufd_viommu_find_dev). */
+  deviceOf(virtualId: bigint): IommuDevice | undefined;
+  /** [bytes] Offset at which user space must map a granted region; negative errno on failure. */
+  grantMmap(lengthBytes: number, bytes: Uint8Array): number;
 }
 
 /** An empty gather, as iommu_iotlb_gather_init. */
