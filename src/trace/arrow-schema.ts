@@ -6,9 +6,14 @@ import type { ColumnType, StreamSchema } from './schema.ts';
 
 /** Key of the Arrow schema metadata that holds the bundle's format version. */
 const VERSION_KEY = 'iommu-replay.formatVersion';
+/** Key of the Arrow schema metadata that promises this many rows in every batch but the last. */
+const BATCH_ROWS_KEY = 'iommu-replay.batchRows';
 
-/** Arrow schema of a stream: no nullable fields, dictionary<int32, utf8> with ids in column order. */
-export function arrowSchema(schema: StreamSchema, formatVersion: number): Schema {
+/**
+ * Arrow schema of a stream: no nullable fields, dictionary<int32, utf8> with ids in column order; `batchRows` [rows] is
+ * the size of every record batch but the last.
+ */
+export function arrowSchema(schema: StreamSchema, formatVersion: number, batchRows: number): Schema {
   let dictionaryId = 0;
   const fields = schemaColumns(schema).map(
     ([name, type]) =>
@@ -17,7 +22,17 @@ export function arrowSchema(schema: StreamSchema, formatVersion: number): Schema
         arrowType(type, () => dictionaryId++),
       ),
   );
-  return new Schema(fields, new Map([[VERSION_KEY, String(formatVersion)]]));
+  const metadata = new Map([
+    [VERSION_KEY, String(formatVersion)],
+    [BATCH_ROWS_KEY, String(batchRows)],
+  ]);
+  return new Schema(fields, metadata);
+}
+
+/** [rows] Size of every batch but the last, when the file promises one. */
+export function regularBatchRows(schema: Schema): number | undefined {
+  const rows = Number(schema.metadata.get(BATCH_ROWS_KEY));
+  return Number.isSafeInteger(rows) && rows > 0 ? rows : undefined;
 }
 
 /** First difference between a file's columns and those of `expected`, in words; undefined when there is none. */

@@ -63,7 +63,7 @@ export class StreamWriter<S extends StreamSchema> {
     this.schema = schema;
     this.columns = allocateColumns(schema, batchRows);
     this.#batchRows = batchRows;
-    this.#arrow = arrowSchema(schema, FORMAT_VERSION);
+    this.#arrow = arrowSchema(schema, FORMAT_VERSION, batchRows);
     for (const [name, type] of schemaColumns(schema))
       if (type === 'dictionary') this.#dictionaries.set(name, new Map());
     this.#fd = openSync(file, 'wx');
