@@ -77,7 +77,8 @@ export interface IommuUnit {
 
   /**
    * Replays rows `from` .. `to`-1 in order. Stops *before* the first row whose issue tick is at or after `limit` (so
-   * that the timeline can run first) and returns its index; returns `to` when all rows were replayed. @hot
+   * that the timeline can run first) and returns its index; returns `to` when all rows were replayed. Of the row it
+   * stopped before it writes `out.issueTick`: when the row would issue as things stand. @hot
    */
   translate(input: DmaColumns, from: number, to: number, limit: Tick, out: ResultColumns): number;
 

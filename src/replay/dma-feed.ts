@@ -1,0 +1,385 @@
+/**
+ * Feeds one IOMMU unit: loads the rows of its DMA stream, sorts them into one lane a device, and issues them in order
+ * of (issue tick, row) until the caller's limit. Within a lane the order is the trace's; between lanes it is that of
+ * model time, since a device that waits does not hold up another.
+ *
+ * Nothing here depends on where chunks begin: which row issues next follows from rows, ticks and dependencies alone.
+ *
+ * APPROX: a row issues no earlier than the row {@link FeedOptions.skewRows} places before it in the unit's stream. Devices
+ * that are not tied to each other by anything can drift apart without bound under closed pacing; this keeps the
+ * rows in flight, and so memory, bounded.
+ */
+import { InvariantError } from '../assert.ts';
+import type { IommuUnit } from '../hw/unit.ts';
+import { InputError } from '../input-error.ts';
+import type { DMA_SCHEMA } from '../trace/schema.ts';
+import type { StreamBatch } from '../trace/stream-reader.ts';
+import type { Tick } from '../units.ts';
+import { type ControlProgress, INCOMPLETE } from './control-progress.ts';
+import { DmaChunk } from './dma-chunk.ts';
+import { BLOCKED, DmaLane, LaneHeap } from './dma-lane.ts';
+import type { PacingClock } from './pacing.ts';
+
+/** [rows] Completed rows whose ticks are kept for control rows that depend on them. */
+const HISTORY_ROWS = 65536;
+/** [rows] {@link FeedOptions.skewRows} unless a test wants otherwise. */
+export const DEFAULT_SKEW_ROWS = 16384;
+/** Ring value of a row that has not been issued. */
+const UNISSUED = -1;
+
+/** Consumes a chunk whose rows all have outcomes; the chunk is reused afterwards. */
+export type ChunkSink = (chunk: DmaChunk, unitIndex: number) => void;
+
+/** Everything a feed needs. */
+export interface FeedOptions {
+  readonly unit: IommuUnit;
+  /** Index into `topology.units`. */
+  readonly unitIndex: number;
+  /** Indices into `topology.devices` of the devices behind the unit. */
+  readonly devices: readonly number[];
+  /** File of the stream, for messages. */
+  readonly file: string;
+  /** The stream in chunks of `chunkRows` rows (the last may be shorter), each valid until the next is asked for. */
+  readonly chunks: Iterator<StreamBatch<typeof DMA_SCHEMA>>;
+  readonly chunkRows: number;
+  /** [rows] Most rows per call of the unit. */
+  readonly batchRows: number;
+  /** [rows] How far a row may run ahead of the oldest row of another device. */
+  readonly skewRows?: number;
+  readonly clock: PacingClock;
+  readonly progress: ControlProgress;
+  readonly onChunk: ChunkSink;
+  /** Called when a row announced with {@link DmaFeed.stopAfter} has been issued. */
+  readonly onStop: (unitIndex: number, row: number, doneTick: number) => void;
+}
+
+/** The rows of one unit. */
+export class DmaFeed {
+  readonly unitIndex: number;
+  readonly #unit: IommuUnit;
+  readonly #options: FeedOptions;
+  readonly #clock: PacingClock;
+  readonly #progress: ControlProgress;
+  readonly #batchRows: number;
+  readonly #chunkRows: number;
+  readonly #skewRows: number;
+  /** Chunks that must be loaded beyond the one a row is issued from. */
+  readonly #lookaheadChunks: number;
+  readonly #lanes = new Map<number, DmaLane>();
+  readonly #heap = new LaneHeap();
+  /** Chunks in flight, oldest first; `#firstChunk` is the index of the first in the stream. */
+  readonly #chunks: DmaChunk[] = [];
+  readonly #spare: DmaChunk[] = [];
+  #firstChunk = 0;
+  #loadedEnd = 0;
+  #exhausted = false;
+  #issuedRows = 0;
+  /** [ps] Completion and issue of recent rows, by row & mask. The second only where devices can drift apart. */
+  readonly #doneTicks: Float64Array;
+  readonly #issueTicks: Float64Array;
+  readonly #mask: number;
+  /** Rows some control row waits for, ascending. */
+  readonly #stops: number[] = [];
+  readonly #lanesByControl = new Map<number, DmaLane[]>();
+  readonly #skewed: DmaLane[] = [];
+
+  constructor(options: FeedOptions) {
+    this.#options = options;
+    this.unitIndex = options.unitIndex;
+    this.#unit = options.unit;
+    this.#clock = options.clock;
+    this.#progress = options.progress;
+    this.#batchRows = options.batchRows;
+    this.#chunkRows = options.chunkRows;
+    this.#skewRows = options.devices.length > 1 ? (options.skewRows ?? DEFAULT_SKEW_ROWS) : 0;
+    this.#lookaheadChunks = Math.ceil(this.#skewRows / this.#chunkRows);
+    const ringRows = 2 ** Math.ceil(Math.log2(HISTORY_ROWS + 2 * this.#skewRows + 4 * this.#chunkRows));
+    this.#mask = ringRows - 1;
+    this.#doneTicks = new Float64Array(ringRows);
+    this.#issueTicks = new Float64Array(this.#skewRows > 0 ? ringRows : 0);
+    for (const device of options.devices) {
+      const lane = new DmaLane(device);
+      this.#lanes.set(device, lane);
+      this.#heap.add(lane);
+    }
+    this.#refill();
+  }
+
+  /** [ps] Lower bound of the next issue; infinite when no row can be issued now. */
+  get nextKey(): number {
+    return this.#heap.top?.key ?? BLOCKED;
+  }
+
+  /** True when every row of the stream has been issued. */
+  get finished(): boolean {
+    return this.#exhausted && this.#issuedRows === this.#loadedEnd;
+  }
+
+  /** Rows issued so far. */
+  get issuedRows(): number {
+    return this.#issuedRows;
+  }
+
+  /** Rows that control rows wait for. */
+  get stopCount(): number {
+    return this.#stops.length;
+  }
+
+  /** First row not issued, and what it waits for: for the message when nothing moves any more. */
+  describeStall(): string {
+    const row = this.#oldestRow();
+    for (const lane of this.#lanes.values()) {
+      if (lane.empty || lane.next !== row) continue;
+      const why = lane.waitsForControl > 0 ? `waits for control row ${lane.waitsForControl - 1}` : 'was not issued';
+      return `row ${row} of dma-${this.unitIndex} ${why}`;
+    }
+    return `dma-${this.unitIndex} stopped at row ${row}`;
+  }
+
+  /** [ps] Completion of a row; -1 when it has not been issued, 0 when that is long ago. */
+  doneTick(row: number): number {
+    if (row >= this.#loadedEnd) return UNISSUED;
+    return row + HISTORY_ROWS < this.#oldestRow() ? 0 : this.#doneTicks[row & this.#mask]!;
+  }
+
+  /** Makes {@link advance} return after the row, which has not been issued, so that the caller can react to it. */
+  stopAfter(row: number): void {
+    let at = this.#stops.length;
+    while (at > 0 && this.#stops[at - 1]! > row) at--;
+    if (this.#stops[at - 1] !== row) this.#stops.splice(at, 0, row);
+  }
+
+  /** A control row completed: lanes that waited for it go on. */
+  controlDone(row: number): void {
+    const lanes = this.#lanesByControl.get(row);
+    if (lanes === undefined) return;
+    this.#lanesByControl.delete(row);
+    for (const lane of lanes) {
+      lane.waitsForControl = 0;
+      this.#refresh(lane);
+    }
+  }
+
+  /**
+   * Issues rows in order of (issue tick, row) until no row issues before `limit`. Returns early, and true, when a row
+   * announced by {@link stopAfter} was issued. @hot
+   */
+  advance(limit: number): boolean {
+    const heap = this.#heap;
+    for (;;) {
+      const lane = heap.top;
+      if (lane === undefined || lane.key >= limit) return false;
+      const from = lane.next;
+      let to = lane.resolved;
+      if (to - from > this.#batchRows) to = from + this.#batchRows;
+      let laneLimit = limit;
+      const second = heap.second();
+      if (second !== undefined && second.key < limit) {
+        laneLimit = second.key;
+        if (second.key === lane.key) {
+          // A tie goes to the lower row, and to one row only.
+          laneLimit++;
+          to = from + 1;
+        }
+      }
+      to = this.#cut(from, to);
+      if (this.#issue(lane, from, to, laneLimit)) return true;
+    }
+  }
+
+  /** One call of the unit; true when it ended at an announced row. @hot */
+  #issue(lane: DmaLane, from: number, to: number, limit: number): boolean {
+    const chunk = this.#chunks[Math.floor(from / this.#chunkRows) - this.#firstChunk]!;
+    const base = chunk.firstRow;
+    const reached = base + this.#unit.translate(chunk.input, from - base, to - base, limit as Tick, chunk.results);
+    if (reached < to) {
+      // The unit says when the row it stopped at would issue; that is at or after the limit.
+      const issueTick = chunk.results.issueTick[reached - base]!;
+      if (!(issueTick >= limit))
+        throw new InvariantError(`${this.#unit.name} stopped at ${issueTick}, not ${limit} ps`);
+      lane.key = issueTick;
+    }
+    if (reached === from) {
+      this.#heap.update(lane);
+      return false;
+    }
+    const { issueTick, doneTick } = chunk.results;
+    const mask = this.#mask;
+    for (let row = from; row < reached; row++) this.#doneTicks[row & mask] = doneTick[row - base]!;
+    if (this.#skewRows > 0) {
+      for (let row = from; row < reached; row++) this.#issueTicks[row & mask] = issueTick[row - base]!;
+    }
+    this.#issuedRows += reached - from;
+    chunk.pending -= reached - from;
+    lane.advance(reached);
+    if (reached < to) this.#heap.update(lane);
+    else this.#refresh(lane);
+    if (this.#skewed.length > 0) this.#releaseSkewed(from, reached);
+    const stopped = this.#stops.length > 0 && this.#fireStop(reached - 1);
+    if (chunk.pending === 0) this.#retire();
+    return stopped;
+  }
+
+  /** End of the run from `from` such that nobody who waits for one of its rows is passed by. @hot */
+  #cut(from: number, to: number): number {
+    let end = to;
+    for (let i = 0; i < this.#stops.length; i++) {
+      const row = this.#stops[i]!;
+      if (row >= from && row < end) end = row + 1;
+    }
+    for (let i = 0; i < this.#skewed.length; i++) {
+      const row = this.#skewed[i]!.waitsForRow - 1;
+      if (row >= from && row < end) end = row + 1;
+    }
+    return end;
+  }
+
+  #fireStop(row: number): boolean {
+    const at = this.#stops.indexOf(row);
+    if (at < 0) return false;
+    this.#stops.splice(at, 1);
+    this.#options.onStop(this.unitIndex, row, this.#doneTicks[row & this.#mask]!);
+    return true;
+  }
+
+  #releaseSkewed(from: number, to: number): void {
+    for (let i = this.#skewed.length - 1; i >= 0; i--) {
+      const lane = this.#skewed[i]!;
+      const row = lane.waitsForRow - 1;
+      if (row < from || row >= to) continue;
+      this.#skewed.splice(i, 1);
+      lane.waitsForRow = 0;
+      this.#refresh(lane);
+    }
+  }
+
+  /** Finds the key of a lane whose next row has changed or may have become free. */
+  #refresh(lane: DmaLane): void {
+    lane.key = BLOCKED;
+    if (!lane.empty) {
+      if (lane.next === lane.resolved) this.#resolve(lane);
+      if (lane.resolved > lane.next) {
+        const chunkIndex = Math.floor(lane.next / this.#chunkRows);
+        const chunk = this.#chunks[chunkIndex - this.#firstChunk]!;
+        lane.key = chunk.input.notBefore[lane.next - chunk.firstRow]!;
+        this.#heap.update(lane);
+        this.#load(chunkIndex + this.#lookaheadChunks);
+        return;
+      }
+      if (lane.waitsForControl > 0) {
+        const waiting = this.#lanesByControl.get(lane.waitsForControl - 1);
+        if (waiting === undefined) this.#lanesByControl.set(lane.waitsForControl - 1, [lane]);
+        else waiting.push(lane);
+      } else {
+        this.#skewed.push(lane);
+      }
+    }
+    this.#heap.update(lane);
+  }
+
+  /** Fills `notBefore` from the lane's next row up to one that must wait, noting for what. @hot */
+  #resolve(lane: DmaLane): void {
+    const chunk = this.#chunks[Math.floor(lane.resolved / this.#chunkRows) - this.#firstChunk]!;
+    const base = chunk.firstRow;
+    const { timeNs, afterControl } = chunk;
+    const notBefore = chunk.input.notBefore;
+    const clock = this.#clock;
+    const paced = clock.ticksPerNs > 0;
+    const skewRows = this.#skewRows;
+    const end = lane.segmentEnd;
+    let row = lane.resolved;
+    for (; row < end; row++) {
+      const i = row - base;
+      let tick = paced ? clock.tickOf(timeNs[2 * i + 1]! * 4294967296 + timeNs[2 * i]!) : clock.originTick;
+      const after = afterControl[i]!;
+      if (after !== 0) {
+        const doneTick = this.#progress.doneTick(after - 1);
+        if (doneTick === INCOMPLETE) {
+          lane.waitsForControl = after;
+          break;
+        }
+        if (doneTick > tick) tick = doneTick;
+      }
+      if (skewRows > 0 && row >= skewRows) {
+        const issueTick = this.#issueTicks[(row - skewRows) & this.#mask]!;
+        if (issueTick > tick) tick = issueTick;
+        else if (issueTick === UNISSUED && this.#deviceOf(row - skewRows) !== lane.device) {
+          lane.waitsForRow = row - skewRows + 1;
+          break;
+        }
+      }
+      notBefore[i] = tick;
+    }
+    lane.resolved = row;
+  }
+
+  #deviceOf(row: number): number {
+    const chunk = this.#chunks[Math.floor(row / this.#chunkRows) - this.#firstChunk]!;
+    return chunk.input.device[row - chunk.firstRow]!;
+  }
+
+  #oldestRow(): number {
+    let oldest = this.#loadedEnd;
+    for (const lane of this.#lanes.values()) if (!lane.empty && lane.next < oldest) oldest = lane.next;
+    return oldest;
+  }
+
+  /** Hands finished chunks on, oldest first, and makes sure that some row is loaded. */
+  #retire(): void {
+    for (let chunk = this.#chunks[0]; chunk !== undefined && chunk.pending === 0; chunk = this.#chunks[0]) {
+      this.#chunks.shift();
+      this.#firstChunk++;
+      this.#options.onChunk(chunk, this.unitIndex);
+      this.#spare.push(chunk);
+    }
+    this.#refill();
+  }
+
+  #refill(): void {
+    if (this.#chunks.length === 0) this.#load(this.#firstChunk);
+  }
+
+  /** Loads chunks up to and including number `chunkIndex`. */
+  #load(chunkIndex: number): void {
+    while (!this.#exhausted && this.#firstChunk + this.#chunks.length <= chunkIndex) {
+      const step = this.#options.chunks.next();
+      if (step.done === true) {
+        this.#exhausted = true;
+        return;
+      }
+      const { firstRow, rowCount, columns } = step.value;
+      const chunk = this.#spare.pop() ?? new DmaChunk(this.#chunkRows);
+      if (this.#skewRows > 0) chunk.copy(firstRow, rowCount, columns);
+      else chunk.borrow(firstRow, rowCount, columns);
+      this.#chunks.push(chunk);
+      this.#loadedEnd = firstRow + rowCount;
+      const mask = this.#mask;
+      for (let row = firstRow; row < this.#loadedEnd; row++) this.#doneTicks[row & mask] = UNISSUED;
+      if (this.#skewRows > 0) {
+        for (let row = firstRow; row < this.#loadedEnd; row++) this.#issueTicks[row & mask] = UNISSUED;
+      }
+      this.#sort(chunk);
+    }
+  }
+
+  /** Cuts a new chunk into runs of one device and appends them to the lanes. */
+  #sort(chunk: DmaChunk): void {
+    const { device } = chunk.input;
+    const woken: DmaLane[] = [];
+    let from = 0;
+    while (from < chunk.rowCount) {
+      const index = device[from]!;
+      let to = from + 1;
+      while (to < chunk.rowCount && device[to] === index) to++;
+      const lane = this.#lanes.get(index);
+      if (lane === undefined) {
+        const reason = `device ${index} is not behind this unit`;
+        throw new InputError({ file: this.#options.file, row: chunk.firstRow + from, reason });
+      }
+      if (lane.push(chunk.firstRow + from, chunk.firstRow + to)) woken.push(lane);
+      from = to;
+    }
+    // Only now: finding a key may load the next chunk, whose rows come behind all of these.
+    for (const lane of woken) this.#refresh(lane);
+  }
+}
