@@ -52,6 +52,8 @@ export const DmaOutcome = {
 export interface ResultColumns {
   /** [ps] When the device issued the request (after pacing, window and link). */
   issueTick: Float64Array;
+  /** [ps] When the request reached the IOMMU. */
+  arriveTick: Float64Array;
   /** [ps] When the translation was ready at the IOMMU. */
   readyTick: Float64Array;
   /** [ps] When the DMA completed at the device (reads) or was globally visible (writes). */

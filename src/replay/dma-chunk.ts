@@ -65,6 +65,7 @@ export class DmaChunk {
 export function allocateResults(capacityRows: number): ResultColumns {
   return {
     issueTick: new Float64Array(capacityRows),
+    arriveTick: new Float64Array(capacityRows),
     readyTick: new Float64Array(capacityRows),
     doneTick: new Float64Array(capacityRows),
     outcome: new Uint8Array(capacityRows),

@@ -3,7 +3,6 @@
  * row (its dependency, its place in its device's or CPU's order, window and link) is the same in every mode.
  */
 import { assert } from '../assert.ts';
-import { ConfigError } from '../input-error.ts';
 import { NEVER, TICKS_PER_NS } from '../units.ts';
 import type { Pacing } from './protocol.ts';
 
@@ -31,16 +30,7 @@ export class PacingClock {
   }
 }
 
-/** Reads `recorded`, `closed` or `scale=N` (N > 0, may have a fraction); throws {@link ConfigError}. */
-export function parsePacing(text: string, source = '--pace'): Pacing {
-  if (text === 'recorded' || text === 'closed') return { mode: text };
-  const scale = /^scale=(\d+(?:\.\d+)?)$/.exec(text);
-  const factor = Number(scale?.[1]);
-  if (scale !== null && Number.isFinite(factor) && factor > 0) return { mode: 'scale', factor };
-  throw new ConfigError({ source, reason: `'${text}' is none of recorded, closed, scale=N with N > 0` });
-}
-
-/** The text that {@link parsePacing} reads back. */
+/** `recorded`, `closed` or `scale=N`: the form in which users give it. */
 export function formatPacing(pacing: Pacing): string {
   if (pacing.mode !== 'scale') return pacing.mode;
   assert(pacing.factor > 0, `not a time scale: ${pacing.factor}`);

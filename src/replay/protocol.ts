@@ -100,6 +100,8 @@ export interface ControlMarker {
   readonly endTick: number;
   readonly op: string;
   readonly device: string;
+  /** Text of a `marker` row. */
+  readonly text?: string | undefined;
 }
 
 /** A modelled result that differs from the recorded one. */
