@@ -1,0 +1,132 @@
+/**
+ * Recipes: what a synthetic bundle is made from. A recipe is a JSON file; the same recipe gives the same bytes on every
+ * machine. docs/trace-format.md lists the kinds; workloads/recipes has one of each.
+ */
+import * as z from 'zod';
+import { applyOverrides, decodeStrict } from '../../decode.ts';
+
+/** [bytes] Leaf sizes of x86-64 and VT-d page tables. */
+const pageBytes = z.union([z.literal(4096), z.literal(2_097_152), z.literal(1_073_741_824)]).default(4096);
+const positive = z.int().positive();
+
+/** Which pages of a region are touched. */
+const locality = z
+  .discriminatedUnion('kind', [
+    /** Every page alike. */
+    z.strictObject({ kind: z.literal('uniform') }),
+    /** `share` of the requests go to `fraction` of the pages. */
+    z.strictObject({ kind: z.literal('hot'), fraction: z.number().gt(0).max(1), share: z.number().min(0).max(1) }),
+    /** Zipf's law with exponent 1. */
+    z.strictObject({ kind: z.literal('zipf') }),
+  ])
+  .default({ kind: 'uniform' });
+
+const common = {
+  name: z.string().regex(/^[a-z0-9][a-z0-9-]*$/, 'a name of a-z, 0-9 and -'),
+  description: z.string().default(''),
+  /** Seed of the generator, 32 bits. */
+  seed: z.int().min(0).max(0xffff_ffff),
+  /** DMA rows to write. */
+  rows: positive.max(4_000_000_000),
+  /** IOMMU units; device i sits behind unit i modulo this. */
+  units: positive.max(16).default(1),
+  mode: z.enum(['legacy', 'scalable']).default('scalable'),
+  stage: z.enum(['first', 'second']).default('second'),
+  flushMode: z.enum(['strict', 'lazy']).default('strict'),
+  pacing: z.enum(['recorded', 'closed']).default('closed'),
+  /** [ns] Mean distance of DMA requests over all devices; distances are uniform between 0 and twice that. */
+  gapNs: z.number().min(0.001).max(1e9).default(100),
+  /** Share of reads among requests whose direction is free. */
+  readFraction: z.number().min(0).max(1).default(0.5),
+  /** [bytes] Size of a request; requests do not cross a 4 KiB page. */
+  requestBytes: z
+    .int()
+    .min(1)
+    .max(4096)
+    .refine((bytes) => 4096 % bytes === 0, 'a divisor of 4096')
+    .default(256),
+};
+
+const region = {
+  /** [bytes] Mapped per device or tenant, a multiple of `pageBytes`. */
+  regionBytes: positive.max(2 ** 38),
+  /** [bytes] Size and alignment of the physically contiguous runs behind it, hence the largest leaf it can have. */
+  pageBytes,
+};
+
+/** Schema of a recipe file. */
+export const RECIPE_SCHEMA = z.discriminatedUnion('kind', [
+  /** A network device: descriptor fetch, packet buffer, descriptor write-back; buffers used in ring order. */
+  z.strictObject({
+    ...common,
+    kind: z.literal('ring'),
+    devices: positive.max(4096).default(1),
+    ringEntries: positive.max(65_536).default(1024),
+    /** [bytes] Buffer of one ring entry. */
+    bufferBytes: z.int().min(64).max(65_536).default(2048),
+    /** [bytes] Part of the buffer that a packet fills. */
+    packetBytes: z.int().min(64).max(65_536).default(1500),
+  }),
+  /** Random requests over a region that stays mapped. */
+  z.strictObject({
+    ...common,
+    ...region,
+    kind: z.literal('scatter'),
+    devices: positive.max(4096).default(1),
+    locality,
+  }),
+  /** Requests at a fixed distance, wrapping around at the end of the region. */
+  z.strictObject({
+    ...common,
+    ...region,
+    kind: z.literal('strided'),
+    devices: positive.max(4096).default(1),
+    /** [bytes] A multiple of `requestBytes`. */
+    strideBytes: positive.max(2 ** 38),
+  }),
+  /** Many guests on one host: each has a device, an iommufd context and an address space of its own. */
+  z.strictObject({
+    ...common,
+    ...region,
+    kind: z.literal('tenants'),
+    tenants: positive.max(4096),
+    locality,
+    /** Requests of a tenant in a row before the next one's turn. */
+    burst: positive.max(1_000_000).default(1),
+    order: z.enum(['round-robin', 'random']).default('round-robin'),
+  }),
+  /** A guest under live migration: dirty tracking on, the bitmap read and cleared once a round. */
+  z.strictObject({
+    ...common,
+    ...region,
+    kind: z.literal('migration'),
+    rounds: positive.max(100_000).default(8),
+    locality,
+  }),
+  /** A storage device through the DMA API: every I/O is mapped, transferred and unmapped. */
+  z.strictObject({
+    ...common,
+    kind: z.literal('churn'),
+    devices: positive.max(4096).default(1),
+    /** I/Os under way per device. */
+    queueDepth: positive.max(4096).default(32),
+    /** [bytes] Size of an I/O, a multiple of `requestBytes`. */
+    ioBytes: positive.max(2 ** 24).default(4096),
+    /** CPUs that submit, in turn. */
+    cpus: positive.max(256).default(1),
+  }),
+]);
+
+/** A decoded recipe. */
+export type Recipe = z.output<typeof RECIPE_SCHEMA>;
+
+/** Recipe of one kind. */
+export type RecipeOf<K extends Recipe['kind']> = Extract<Recipe, { readonly kind: K }>;
+
+/** Pages of a region that a request may choose. */
+export type Locality = RecipeOf<'scatter'>['locality'];
+
+/** Decodes a recipe with `--set`-like overrides; throws ConfigError. */
+export function decodeRecipe(value: unknown, source: string, overrides: readonly string[] = []): Recipe {
+  return decodeStrict(RECIPE_SCHEMA, applyOverrides(value, overrides), source);
+}
