@@ -5,6 +5,8 @@
  */
 import { assert } from '../../assert.ts';
 import { Errno } from '../../errno.ts';
+import type { Timeline } from '../../timeline.ts';
+import type { Tick } from '../../units.ts';
 import type { Condition, KernelTask } from '../kernel/task.ts';
 
 /** enum iommufd_object_type. */
@@ -48,9 +50,14 @@ const LAST_ID = 0x7fff_ffff;
 /** Object ids of one context: lowest free id first, one id space for all types. */
 export class ObjectTable {
   readonly #slots: (IommufdObject | Marker | undefined)[] = [undefined];
-  readonly #waiters: { readonly object: IommufdObject; readonly resume: () => void }[] = [];
+  readonly #waiters: { readonly object: IommufdObject; readonly resume: (atTick: Tick) => void }[] = [];
+  readonly #timeline: Timeline;
   #lowestFree = FIRST_ID;
   #taken = 0;
+
+  constructor(timeline: Timeline) {
+    this.#timeline = timeline;
+  }
 
   /** True when no id is taken, not even by a tombstone. */
   get isEmpty(): boolean {
@@ -215,7 +222,7 @@ export class ObjectTable {
         return object.waitCount === 0;
       },
       park(resume) {
-        waiters.push({ object, resume: () => resume(0) });
+        waiters.push({ object, resume });
       },
     };
   }
@@ -225,7 +232,7 @@ export class ObjectTable {
       const waiter = this.#waiters[i];
       if (waiter?.object !== object) continue;
       this.#waiters.splice(i, 1);
-      waiter.resume();
+      waiter.resume(this.#timeline.now);
     }
   }
 }

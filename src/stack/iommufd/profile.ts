@@ -3,10 +3,10 @@
  * drivers/iommu/iommufd/*.c and include/uapi/linux/iommufd.h.
  */
 
+import { KERNEL_VERSIONS, type KernelVersion } from '../kernel/profile.ts';
+
 /** Behaviours of one kernel's iommufd. */
 export interface IommufdProfile {
-  /** Kernel the profile describes, for messages. */
-  readonly kernel: string;
   /** IOAS_MAP_FILE, VIOMMU_ALLOC and VDEVICE_ALLOC exist (6.13). */
   readonly viommu: boolean;
   /** IOAS_CHANGE_PROCESS exists (6.14). */
@@ -27,42 +27,19 @@ export interface IommufdProfile {
   readonly testBuild: boolean;
 }
 
-const BASE: IommufdProfile = {
-  kernel: 'v6.12',
-  viommu: false,
-  changeProcess: false,
-  hwptPasid: false,
-  faultOnPaging: false,
-  pasidAttach: false,
-  veventq: false,
-  hwQueue: false,
-  dmabufAndNoIommu: false,
-  testBuild: false,
-};
-
-/** Behaviours by kernel profile name. */
-export const IOMMUFD_PROFILES: Readonly<Record<string, IommufdProfile>> = {
-  'v6.12': BASE,
-  'v6.15': {
-    ...BASE,
-    kernel: 'v6.15',
-    viommu: true,
-    changeProcess: true,
-    hwptPasid: true,
-    faultOnPaging: true,
-    pasidAttach: true,
-    veventq: true,
-  },
-  'v7.3': {
-    ...BASE,
-    kernel: 'v7.3',
-    viommu: true,
-    changeProcess: true,
-    hwptPasid: true,
-    faultOnPaging: true,
-    pasidAttach: true,
-    veventq: true,
-    hwQueue: true,
-    dmabufAndNoIommu: true,
-  },
-};
+/** Behaviours of iommufd in that kernel; `testBuild` = CONFIG_IOMMUFD_TEST. */
+export function iommufdProfile(version: KernelVersion, testBuild = false): IommufdProfile {
+  const since = (first: KernelVersion): boolean => KERNEL_VERSIONS.indexOf(version) >= KERNEL_VERSIONS.indexOf(first);
+  const newer = since('L615');
+  return {
+    viommu: newer,
+    changeProcess: newer,
+    hwptPasid: newer,
+    faultOnPaging: newer,
+    pasidAttach: newer,
+    veventq: newer,
+    hwQueue: since('L70'),
+    dmabufAndNoIommu: since('L73'),
+    testBuild,
+  };
+}
