@@ -1,0 +1,292 @@
+/** The sections of a case in words and tables. */
+import {
+  formatByteRate,
+  formatBytes,
+  formatCount,
+  formatDuration,
+  formatQuotient,
+  formatShare,
+  NOT_AVAILABLE,
+} from '../format.ts';
+import type { Distribution, ReportCase } from '../schema.ts';
+import { pageName } from '../sections/answers.ts';
+import { shortOpName } from '../sections/control-class.ts';
+import { hexByte } from '../sections/faults.ts';
+import { type Block, type Column, type Fact, figures, type Section, type Table, words } from './block.ts';
+
+const LATENCY_COLUMNS: readonly Column[] = [
+  figures('count'),
+  figures('mean', { wideOnly: true }),
+  figures('p50'),
+  figures('p90', { wideOnly: true }),
+  figures('p99'),
+  figures('p99.9'),
+  figures('max'),
+];
+
+function latencyCells(distribution: Distribution): string[] {
+  const { count, mean, p50, p90, p99, p99_9, max } = distribution;
+  return [formatCount(count), ...[mean, p50, p90, p99, p99_9, max].map(formatDuration)];
+}
+
+/** Latency: curves, percentiles over time, and the devices behind them. */
+export function latencyChapter({ latency }: ReportCase): Section {
+  const devices: Table = {
+    kind: 'table',
+    caption: 'Requests by device',
+    columns: [
+      words('device', { code: true }),
+      figures('reads'),
+      figures('writes'),
+      figures('bytes'),
+      figures('p99', { wideOnly: true }),
+      figures('hits', { wideOnly: true }),
+      figures('misses'),
+      figures('joined a walk', { wideOnly: true }),
+      figures('of all misses', { wideOnly: true }),
+      words('page sizes', { wideOnly: true }),
+    ],
+    rows: latency.devices.map((device) => [
+      device.device,
+      formatCount(device.reads),
+      formatCount(device.writes),
+      formatBytes(device.dma_bytes),
+      formatDuration(device.dma_latency_ns.p99),
+      formatCount(device.hits),
+      formatCount(device.misses),
+      formatCount(device.merged_misses),
+      formatShare(device.miss_share),
+      device.page_sizes.map((size) => `${pageName(size.page_bytes)}: ${formatCount(size.requests)}`).join(', ') ||
+        NOT_AVAILABLE,
+    ]),
+  };
+  return {
+    id: 'latency',
+    title: 'Latency',
+    blocks: [
+      { kind: 'charts', names: ['latency-cdf', 'latency-tail', 'latency-devices', 'latency-bands'] },
+      {
+        kind: 'table',
+        caption: 'Latency percentiles (upper bounds of buckets less than 1 % wide)',
+        columns: [words('latency'), ...LATENCY_COLUMNS],
+        rows: [
+          ['DMA', ...latencyCells(latency.dma_latency_ns)],
+          ['translation', ...latencyCells(latency.translation_latency_ns)],
+        ],
+      },
+      devices,
+    ],
+  };
+}
+
+/** Where time goes, and Little's law beside it. */
+export function timeChapter({ time, concurrency }: ReportCase): Section {
+  const parts = (caption: string, per: string, rows: ReportCase['time']['dma']): Table => ({
+    kind: 'table',
+    caption,
+    columns: [words('part'), figures(`per ${per}`), figures('total'), figures('share')],
+    rows: rows.map((row) => [
+      row.part,
+      formatDuration(row.mean_ns),
+      formatDuration(row.total_ns),
+      formatShare(row.share),
+    ]),
+  });
+  const bound = concurrency.walker_bound_bytes_per_s;
+  const facts: Fact[] = [
+    { label: 'requests in flight', value: `${formatQuotient(concurrency.in_flight_requests)} on average` },
+    { label: 'bytes in flight', value: formatBytes(concurrency.in_flight_bytes) },
+    {
+      label: 'walks in flight',
+      value:
+        concurrency.walkers === null
+          ? `${formatQuotient(concurrency.walks_in_flight)} on average`
+          : `${formatQuotient(concurrency.walks_in_flight)} of ${concurrency.walkers} walkers busy (${formatShare(concurrency.walker_utilisation_share)})`,
+    },
+    {
+      label: 'bound by walkers',
+      value: bound === null ? NOT_AVAILABLE : `${formatByteRate(bound)} at this miss rate and walk time`,
+    },
+  ];
+  return {
+    id: 'time',
+    title: 'Where time goes',
+    blocks: [
+      { kind: 'charts', names: ['time-dma', 'time-control'] },
+      parts('DMA, from device to memory and back', 'DMA', time.dma),
+      parts('Control plane, by kind of work', 'call', time.control),
+      { kind: 'paragraph', text: "Little's law: what must be in flight for this rate at this latency." },
+      { kind: 'facts', facts },
+    ],
+  };
+}
+
+/** Caches and every hardware counter. */
+export function cacheChapter({ units }: ReportCase): Section {
+  return {
+    id: 'caches',
+    title: 'Caches',
+    blocks: [
+      { kind: 'charts', names: ['cache-hits'] },
+      ...units.flatMap((unit): Block[] => [
+        {
+          kind: 'table',
+          caption: `Caches of ${unit.unit}, lookups and hits in VT-d perfmon names`,
+          columns: [
+            words('cache'),
+            words('counter', { code: true, wideOnly: true }),
+            figures('lookups'),
+            figures('hits'),
+            figures('misses'),
+            figures('hit'),
+          ],
+          rows: unit.caches.map((cache) => [
+            cache.cache,
+            cache.hit_counter,
+            formatCount(cache.lookups),
+            formatCount(cache.hits),
+            formatCount(cache.misses),
+            formatShare(cache.hit_share),
+          ]),
+        },
+        {
+          kind: 'table',
+          caption: `All counters of ${unit.unit} (perf stat -e ${unit.unit}/…/)`,
+          columns: [words('counter', { code: true }), figures('value')],
+          rows: Object.entries(unit.counters).map(([name, value]) => [name, formatCount(value)]),
+          folded: true,
+        },
+      ]),
+      {
+        kind: 'paragraph',
+        text: `A walk takes ${formatDuration(units[0]?.mean_walk_ns ?? null)} on average, without waiting for a walker. Context and PASID caches are looked up on an IOTLB miss only.`,
+      },
+    ],
+  };
+}
+
+/** Invalidation queue. */
+export function invalidationChapter({ invalidation }: ReportCase): Section {
+  return {
+    id: 'invalidation',
+    title: 'Invalidation queue',
+    blocks: [
+      {
+        kind: 'facts',
+        facts: [
+          { label: 'submissions', value: formatCount(invalidation.submissions) },
+          { label: 'descriptors per submission', value: formatQuotient(invalidation.descriptors_per_submission) },
+          { label: 'most descriptors pending', value: formatCount(invalidation.peak_occupancy) },
+        ],
+      },
+      { kind: 'charts', names: ['invalidation-wait'] },
+      {
+        kind: 'table',
+        caption: 'Wait from tail write to status write',
+        columns: [words('wait'), ...LATENCY_COLUMNS],
+        rows: [['submission', ...latencyCells(invalidation.wait_ns)]],
+      },
+      {
+        kind: 'table',
+        caption: 'Descriptors by kind',
+        columns: [words('descriptor', { code: true }), figures('count'), figures('share')],
+        rows: invalidation.descriptors.map((row) => [row.kind, formatCount(row.count), formatShare(row.share)]),
+      },
+      {
+        kind: 'table',
+        caption: 'Wait in the buckets of the kernel’s dmar_perf_latency',
+        columns: [words('bucket'), figures('submissions')],
+        rows: invalidation.dmar_latency_buckets.map((row) => [row.bucket, formatCount(row.count)]),
+        folded: true,
+      },
+    ],
+  };
+}
+
+/** Throughput and control plane on one time axis. */
+export function timelineChapter({ timeline }: ReportCase): Section {
+  return {
+    id: 'timeline',
+    title: 'Throughput and control plane',
+    blocks: [
+      {
+        kind: 'facts',
+        facts: [
+          { label: 'mean throughput', value: formatByteRate(timeline.mean_bytes_per_s) },
+          { label: 'peak of a bin', value: formatByteRate(timeline.peak_bytes_per_s) },
+          { label: 'bin', value: formatDuration(timeline.bin_ns) },
+          { label: 'longest time without a completion', value: formatDuration(timeline.longest_idle_ns) },
+        ],
+      },
+      { kind: 'charts', names: ['throughput', 'control-activity'] },
+      {
+        kind: 'table',
+        caption: 'Duration of control-plane calls',
+        columns: [words('call', { code: true }), words('kind', { wideOnly: true }), ...LATENCY_COLUMNS],
+        rows: timeline.control.map((op) => [shortOpName(op.op), op.class, ...latencyCells(op.duration_ns)]),
+      },
+      ...(timeline.markers_omitted === 0
+        ? []
+        : [
+            {
+              kind: 'paragraph' as const,
+              text: `The charts show the first ${formatCount(timeline.markers)} calls; ${formatCount(timeline.markers_omitted)} more are counted in the table only.`,
+            },
+          ]),
+    ],
+  };
+}
+
+/** Faulted DMA. */
+export function faultChapter({ faults }: ReportCase): Section {
+  const table: Block = {
+    kind: 'table',
+    caption: 'Faulted DMA by device and reason',
+    columns: [
+      words('device', { code: true }),
+      figures('reason'),
+      words('meaning'),
+      figures('count'),
+      figures('first'),
+      figures('last', { wideOnly: true }),
+      figures('first IOVA', { code: true, wideOnly: true }),
+    ],
+    rows: faults.map((fault) => [
+      fault.device,
+      hexByte(fault.reason),
+      fault.reason_text,
+      formatCount(fault.count),
+      formatDuration(fault.first_ns),
+      formatDuration(fault.last_ns),
+      fault.first_iova,
+    ]),
+  };
+  return {
+    id: 'faults',
+    title: 'Faults',
+    blocks: faults.length === 0 ? [{ kind: 'paragraph', text: 'No DMA was blocked by a translation fault.' }] : [table],
+  };
+}
+
+/** Divergences from recorded results. */
+export function divergenceChapter({ divergences }: ReportCase): Section {
+  const { compared, count, first, share } = divergences;
+  const verdict =
+    compared === 0
+      ? 'The recording holds no control-plane result to compare with.'
+      : count === 0
+        ? `All ${formatCount(compared)} compared control-plane results are those that were recorded.`
+        : `${formatCount(count)} of ${formatCount(compared)} compared control-plane results differ from the recording (${formatShare(share)}).`;
+  const table: Block = {
+    kind: 'table',
+    caption: 'First divergences',
+    columns: [figures('control row'), words('call', { code: true }), words('recorded'), words('modelled')],
+    rows: first.map((row) => [formatCount(row.control_row), shortOpName(row.op), row.recorded, row.modelled]),
+    omitted: count - first.length,
+  };
+  return {
+    id: 'divergences',
+    title: 'Divergences from recorded results',
+    blocks: [{ kind: 'paragraph', text: verdict }, ...(first.length === 0 ? [] : [table])],
+  };
+}

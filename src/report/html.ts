@@ -1,0 +1,124 @@
+/**
+ * `index.html`: one file without script and without network, readable as it is. A content security policy in the page
+ * itself makes that a guarantee. Charts are inline SVG in two widths; the style sheet shows the one that fits.
+ */
+import type { Chapter, ReportDocument, Section } from './document/block.ts';
+import { blockHtml, escapeHtml, inlineHtml, type PageChart } from './html-blocks.ts';
+import { pageStyle } from './html-style.ts';
+import { PALETTE_NAME } from './palette.ts';
+import type { ReportModel } from './schema.ts';
+
+/** Colours of the provenance bar: measured, inferred, synthetic. */
+const PROVENANCE_COLOURS = ['blue', 'orange', 'grey'];
+
+/** Format, file and use of what may lie beside the page. */
+const OTHER_FORMATS: readonly (readonly [string, string, string])[] = [
+  ['json', 'report.json', 'for programs'],
+  ['text', 'report.txt', 'for mailing lists'],
+  ['md', 'report.md', 'for pull requests'],
+];
+
+/** The page. `charts` holds one map a chapter, keyed by chart name without the prefix of the case. */
+export function reportHtml(
+  model: ReportModel,
+  document: ReportDocument,
+  charts: readonly ReadonlyMap<string, PageChart>[],
+  formats: readonly string[],
+): string {
+  const several = document.chapters.length > 1;
+  const overview = document.overview.map((block) => blockHtml(block, new Map())).join('\n');
+  const chapters = document.chapters.map((chapter, index) =>
+    chapterHtml(chapter, charts[index] ?? new Map(), several ? `case${index + 1}-` : ''),
+  );
+  return `<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width,initial-scale=1">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; img-src data:">
+<meta name="color-scheme" content="light dark">
+<meta name="generator" content="iommu-replay ${escapeHtml(model.tool_version)}">
+<title>${escapeHtml(document.title)} – iommu-replay report</title>
+<style>${pageStyle()}</style>
+</head>
+<body>
+<a class="skip" href="#content">Skip to the report</a>
+<div class="page">
+<header class="brand"><span><b>iommu-replay</b> run report</span><span>version ${escapeHtml(model.tool_version)}</span></header>
+<main id="content">
+${several || overview !== '' ? overviewHtml(document, overview, several) : ''}
+${chapters.join('\n')}
+${sectionHtml(document.modelCard, new Map(), '')}
+</main>
+<footer><p>${othersHtml(formats)}Rates use SI prefixes, sizes IEC. Chart colours: ${PALETTE_NAME}, distinct under colour vision deficiencies.</p></footer>
+</div>
+</body>
+</html>
+`;
+}
+
+/** Links to the other formats that were written with the page. */
+function othersHtml(formats: readonly string[]): string {
+  const links = OTHER_FORMATS.filter(([format]) => formats.includes(format)).map(
+    ([, file, use]) => `<a href="${file}">${file}</a> ${use}`,
+  );
+  return links.length === 0 ? '' : `The same report: ${links.join(', ')}. `;
+}
+
+function overviewHtml(document: ReportDocument, overview: string, several: boolean): string {
+  const head = several ? `<h1>${escapeHtml(document.title)}</h1>` : '';
+  const links = document.chapters.map(
+    (chapter, index) =>
+      `<li><a href="#case${index + 1}">${escapeHtml(chapter.title)}, ${escapeHtml(chapter.subtitle)}</a></li>`,
+  );
+  const contents = several ? `<nav class="contents" aria-label="Cases"><ul>${links.join('')}</ul></nav>` : '';
+  return `<section class="part">${head}${overview}${contents}</section>`;
+}
+
+function chapterHtml(chapter: Chapter, charts: ReadonlyMap<string, PageChart>, prefix: string): string {
+  const level = prefix === '' ? 'h1' : 'h2';
+  const worst = ['bad', 'warn'].find((tone) => chapter.badges.some((badge) => badge.tone === tone)) ?? 'good';
+  const list = chapter.badges.map((badge) => `<li class="${badge.tone}">${inlineHtml(badge.text)}</li>`);
+  const tiles = chapter.tiles.map(
+    (tile) =>
+      `<div class="tile${tile.alert ? ' alert' : ''}"><dt>${escapeHtml(tile.label)}</dt><dd class="value">${inlineHtml(tile.value)}</dd><dd class="detail">${inlineHtml(tile.detail)}</dd></div>`,
+  );
+  const answers = chapter.answers.map(
+    ({ question, answer, answered }) =>
+      `<div${answered ? '' : ' class="open"'}><dt>${escapeHtml(question)}</dt><dd>${inlineHtml(answer)}</dd></div>`,
+  );
+  const contents = chapter.sections.map(
+    (section) => `<li><a href="#${prefix}${section.id}">${escapeHtml(section.title)}</a></li>`,
+  );
+  return `<article class="chapter" id="${prefix.replace(/-$/, '') || 'run'}">
+<div class="chapter-head"><${level}>${escapeHtml(chapter.title)}</${level}><p class="subtitle">${escapeHtml(chapter.subtitle)}</p></div>
+<div class="verdict ${worst}"><ul class="badges" aria-label="State">${list.join('')}</ul><p>${inlineHtml(chapter.sentence)}</p></div>
+<dl class="tiles">${tiles.join('\n')}</dl>
+<dl class="answers">${answers.join('\n')}</dl>
+${provenanceHtml(chapter)}
+<nav class="contents" aria-label="Sections"><ul>${contents.join('')}<li><a href="#model-card">Model card</a></li></ul></nav>
+${chapter.sections.map((section) => sectionHtml(section, charts, prefix)).join('\n')}
+</article>`;
+}
+
+function provenanceHtml({ provenance, pacing }: Chapter): string {
+  if (provenance === null) return '';
+  const parts = provenance.parts.map((part, i) => ({ ...part, colour: `var(--${PROVENANCE_COLOURS[i]})` }));
+  const bar = parts
+    .filter((part) => part.share > 0)
+    .map((part) => `<span style="flex:${part.share} 0 3px;background:${part.colour}"></span>`);
+  const keys = parts.map((part) => `<li><i style="background:${part.colour}"></i>${inlineHtml(part.text)}</li>`);
+  const label = escapeHtml(`DMA rows: ${parts.map((part) => part.text).join(', ')}`);
+  return `<div class="provenance"><h2>Provenance of the DMA stream</h2>
+<div class="share" role="img" aria-label="${label}">${bar.join('')}</div>
+<ul class="keys">${keys.join('')}</ul>
+<p>${provenance.notes.map(inlineHtml).join(' · ')}</p>
+<p>Pacing ${inlineHtml(pacing)}</p></div>`;
+}
+
+function sectionHtml(section: Section, charts: ReadonlyMap<string, PageChart>, prefix: string): string {
+  const id = `${prefix}${section.id}`;
+  return `<section class="part" id="${id}" aria-labelledby="${id}-title"><h2 id="${id}-title">${escapeHtml(section.title)}</h2>
+${section.blocks.map((block) => blockHtml(block, charts)).join('\n')}
+</section>`;
+}

@@ -1,0 +1,95 @@
+/** `report.md`: the report for pull requests and job summaries (GitHub flavoured Markdown); charts are linked. */
+import type { Block, Chapter, ReportDocument, Section, Table } from './document/block.ts';
+import { plural } from './format.ts';
+import type { ReportModel } from './schema.ts';
+
+/** The report as Markdown. `chartLinks` is true when `charts/*.svg` are written beside it. */
+export function reportMarkdown(model: ReportModel, document: ReportDocument, chartLinks: boolean): string {
+  const several = document.chapters.length > 1;
+  const parts = [`# ${escapeMarkdown(document.title)}`, `iommu-replay ${model.tool_version}, run report`];
+  for (const block of document.overview) parts.push(blockMarkdown(block, ''));
+  for (const [index, chapter] of document.chapters.entries()) {
+    const prefix = several ? `case${index + 1}-` : '';
+    const names = new Set(chartLinks ? model.cases[index]!.charts.map(({ name }) => name) : []);
+    parts.push(chapterMarkdown(chapter, several, prefix, names));
+  }
+  parts.push(sectionMarkdown(document.modelCard, '', new Set()));
+  return `${parts.filter((part) => part !== '').join('\n\n')}\n`;
+}
+
+function chapterMarkdown(chapter: Chapter, several: boolean, prefix: string, charts: ReadonlySet<string>): string {
+  return [
+    several ? `# ${escapeMarkdown(chapter.title)}` : '',
+    `**${chapter.badges.map((badge) => badge.text).join(' · ')}** (${escapeMarkdown(chapter.subtitle)})`,
+    escapeMarkdown(chapter.sentence),
+    tableMarkdown({
+      kind: 'table',
+      caption: '',
+      columns: [
+        { label: '', align: 'left' },
+        { label: '', align: 'right' },
+        { label: '', align: 'left' },
+      ],
+      rows: chapter.tiles.map(({ label, value, detail }) => [label, value, detail]),
+    }),
+    ...chapter.answers.map(({ question, answer }) => `**${escapeMarkdown(question)}** ${escapeMarkdown(answer)}`),
+    ...chapter.sections.map((section) => sectionMarkdown(section, prefix, charts)),
+  ]
+    .filter((part) => part !== '')
+    .join('\n\n');
+}
+
+function sectionMarkdown(section: Section, prefix: string, charts: ReadonlySet<string>): string {
+  const blocks = section.blocks.map((block) => blockMarkdown(block, prefix, charts)).filter((text) => text !== '');
+  return [`## ${escapeMarkdown(section.title)}`, ...blocks].join('\n\n');
+}
+
+function blockMarkdown(block: Block, prefix: string, charts: ReadonlySet<string> = new Set()): string {
+  switch (block.kind) {
+    case 'paragraph':
+      return escapeMarkdown(block.text);
+    case 'list':
+      return block.items.map((item) => `- ${escapeMarkdown(item)}`).join('\n');
+    case 'facts':
+      return block.facts
+        .map(
+          ({ label, value, code }) => `- ${escapeMarkdown(label)}: ${code ? codeSpan(value) : escapeMarkdown(value)}`,
+        )
+        .join('\n');
+    case 'table':
+      return tableMarkdown(block);
+    case 'charts':
+      return block.names
+        .filter((name) => charts.has(`${prefix}${name}`))
+        .map((name) => `![${name}](charts/${prefix}${name}.svg)`)
+        .join('\n');
+  }
+}
+
+function tableMarkdown(table: Table): string {
+  const row = (cells: readonly string[]) => `| ${cells.join(' | ')} |`;
+  const lines = [
+    row(table.columns.map((column) => escapeMarkdown(column.label))),
+    row(table.columns.map((column) => (column.align === 'right' ? '--:' : ':--'))),
+    ...table.rows.map((cells) =>
+      row(cells.map((cell, i) => (table.columns[i]!.code && cell !== '' ? codeSpan(cell) : escapeMarkdown(cell)))),
+    ),
+  ];
+  const omitted = table.omitted ? `\n\n${plural(table.omitted, 'more row')} not shown.` : '';
+  const body = `${lines.join('\n')}${omitted}`;
+  if (table.caption === '') return body;
+  const caption = escapeMarkdown(table.caption);
+  return table.folded ? `<details><summary>${caption}</summary>\n\n${body}\n\n</details>` : `**${caption}**\n\n${body}`;
+}
+
+function codeSpan(text: string): string {
+  return `\`${text
+    .replaceAll('`', "'")
+    .replaceAll('|', '\\|')
+    .replace(/\s*\n\s*/g, ' ')}\``;
+}
+
+/** Keeps recorded text from being read as markup; back quotes stay, they are the report's own code spans. */
+function escapeMarkdown(text: string): string {
+  return text.replace(/[\\*_[\]<>|#]/g, '\\$&').replace(/\s*\n\s*/g, ' ');
+}

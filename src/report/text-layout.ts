@@ -1,0 +1,27 @@
+/** Filling plain text: words to lines, cells to columns. */
+
+/** Breaks `text` at spaces so that no line passes `columns`; a longer word is broken where the line ends. */
+export function wrapText(text: string, columns: number): string[] {
+  const lines: string[] = [];
+  let line = '';
+  for (const word of text.split(' ')) {
+    let rest = word;
+    if (line !== '' && line.length + 1 + rest.length <= columns) {
+      line += ` ${rest}`;
+      continue;
+    }
+    if (line !== '') lines.push(line);
+    while (rest.length > columns) {
+      lines.push(rest.slice(0, columns));
+      rest = rest.slice(columns);
+    }
+    line = rest;
+  }
+  if (line !== '' || lines.length === 0) lines.push(line);
+  return lines;
+}
+
+/** `text` in a column of `columns` characters. */
+export function padCell(text: string, columns: number, align: 'left' | 'right'): string {
+  return align === 'right' ? text.padStart(columns) : text.padEnd(columns);
+}

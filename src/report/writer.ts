@@ -1,0 +1,110 @@
+/** Writes a report into a folder, whole or not at all. */
+import { mkdir, mkdtemp, readdir, rename, rm, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { ConfigError } from '../input-error.ts';
+import type { RunResult } from '../replay/protocol.ts';
+import { reportDocument } from './document/document.ts';
+import { reportJson } from './json.ts';
+import { reportMarkdown } from './markdown.ts';
+import { buildReport } from './model.ts';
+import { reportText } from './text.ts';
+
+/** Formats that {@link writeReport} knows; `html` brings the folder `charts` with it. */
+export const REPORT_FORMATS = ['html', 'json', 'text', 'md'] as const;
+
+/** A name in {@link REPORT_FORMATS}. */
+export type ReportFormat = (typeof REPORT_FORMATS)[number];
+
+/** What to write; everything unless told otherwise. */
+export interface WriteReportOptions {
+  readonly formats?: readonly ReportFormat[];
+}
+
+/** What to write, in the words of the command line, and whether an existing run may be replaced. */
+export interface WriteRunOptions {
+  readonly formats?: readonly string[];
+  readonly overwrite?: boolean;
+}
+
+/** Files of a report by their path in the folder, in the order in which they are written. */
+export async function reportFiles(
+  result: RunResult,
+  { formats = REPORT_FORMATS }: WriteReportOptions = {},
+): Promise<Map<string, string>> {
+  const report = buildReport(result);
+  const document = reportDocument(report.model);
+  const wants = (format: ReportFormat) => formats.includes(format);
+  const files = new Map<string, string>();
+  if (wants('html')) {
+    // Vega is loaded only where something is drawn: a run that asks for JSON alone starts fast.
+    const [{ chartFiles, pageCharts }, { reportHtml }] = await Promise.all([import('./draw.ts'), import('./html.ts')]);
+    for (const [path, content] of await chartFiles(report)) files.set(path, content);
+    files.set('index.html', reportHtml(report.model, document, await pageCharts(report), formats));
+  }
+  if (wants('text')) files.set('report.txt', reportText(report.model, document));
+  if (wants('md')) files.set('report.md', reportMarkdown(report.model, document, wants('html')));
+  if (wants('json')) files.set('report.json', reportJson(report.model));
+  return files;
+}
+
+/**
+ * Writes the report of `result` into `directory` (made when missing) and returns the paths written, relative to it. All
+ * content exists before the first file does; files are written to a folder of their own and then moved into place, so
+ * that a crash leaves no half-written file. Throws what the file system throws.
+ */
+export async function writeReport(
+  result: RunResult,
+  directory: string,
+  options: WriteReportOptions = {},
+): Promise<string[]> {
+  const files = await reportFiles(result, options);
+  await mkdir(directory, { recursive: true });
+  const staging = await mkdtemp(join(directory, '.report-'));
+  try {
+    for (const [path, content] of files) {
+      await mkdir(dirname(join(staging, path)), { recursive: true });
+      await writeFile(join(staging, path), content);
+    }
+    for (const path of files.keys()) {
+      await mkdir(dirname(join(directory, path)), { recursive: true });
+      await rename(join(staging, path), join(directory, path));
+    }
+  } finally {
+    await rm(staging, { recursive: true, force: true });
+  }
+  return [...files.keys()];
+}
+
+/**
+ * Writes the run folder of the command line: a new or empty folder, or with `overwrite` one that holds a report. Throws
+ * {@link ConfigError} for a format that does not exist and for a folder that may not be written.
+ */
+export async function writeRunFolder(
+  result: RunResult,
+  directory: string,
+  { formats = REPORT_FORMATS, overwrite = false }: WriteRunOptions = {},
+): Promise<string[]> {
+  for (const format of formats) {
+    if (!isReportFormat(format)) {
+      throw new ConfigError({ source: '--format', reason: `"${format}" is none of ${REPORT_FORMATS.join(', ')}` });
+    }
+  }
+  if (!overwrite && (await entries(directory)).length > 0) {
+    throw new ConfigError({ source: directory, reason: 'the folder exists and is not empty' });
+  }
+  return writeReport(result, directory, { formats: formats.filter(isReportFormat) });
+}
+
+function isReportFormat(name: string): name is ReportFormat {
+  return REPORT_FORMATS.some((format) => format === name);
+}
+
+/** Names in a folder; none when there is no such folder. */
+async function entries(directory: string): Promise<string[]> {
+  try {
+    return await readdir(directory);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
+    throw new ConfigError({ source: directory, reason: error instanceof Error ? error.message : String(error) });
+  }
+}
