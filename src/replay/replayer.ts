@@ -1,0 +1,171 @@
+/**
+ * Replays one closed world: DMA of all its units and its control plane on one timeline. Between two events of the
+ * timeline the data plane runs ahead on its own, up to the tick of the next event; an event is run when no DMA can
+ * issue before it. DMA and control rows gate each other by their dependencies.
+ */
+import type { IommuUnit } from '../hw/unit.ts';
+import type { Scheduler } from '../stack/kernel/scheduler.ts';
+import type { Timeline } from '../timeline.ts';
+import type { BundleReader } from '../trace/reader.ts';
+import { NONE_U32 } from '../trace/schema.ts';
+import { NEVER } from '../units.ts';
+import type { ControlCall } from './control-call.ts';
+import { type ControlCalls, ControlPlayer, LOOKAHEAD_ROWS } from './control-player.ts';
+import { ControlProgress } from './control-progress.ts';
+import { ControlReader } from './control-row.ts';
+import { type ChunkSink, DmaFeed } from './dma-feed.ts';
+import type { PacingClock } from './pacing.ts';
+import type { ClosedWorld } from './shards.ts';
+
+/** [rows] Chunks are at least this long, however few rows go into one call. */
+const MIN_CHUNK_ROWS = 1024;
+/** [rows] Longest chunk: what bounds the memory of a job. */
+const MAX_CHUNK_ROWS = 65536;
+/** Events of the timeline without any row getting on, after which the replay is given up. */
+const STALL_EVENTS = 20_000_000;
+
+/** Thrown when rows are left and nothing can happen any more; the message says where. */
+export class ReplayStalledError extends Error {
+  override readonly name = 'ReplayStalledError';
+}
+
+/** What a replay needs. */
+export interface ReplayOptions {
+  readonly bundle: BundleReader;
+  readonly world: ClosedWorld;
+  readonly timeline: Timeline;
+  readonly scheduler: Scheduler;
+  /** The unit with this index in `topology.units`. */
+  readonly unitAt: (unitIndex: number) => IommuUnit;
+  readonly calls: ControlCalls;
+  readonly clock: PacingClock;
+  /** [rows] Most rows per call of the data plane; changes no result. */
+  readonly batchRows: number;
+  /** [rows] See {@link DmaFeed}; for tests. */
+  readonly skewRows?: number | undefined;
+  readonly onChunk: ChunkSink;
+  readonly onCall: (call: ControlCall) => void;
+}
+
+/** Rows replayed. */
+export interface ReplayCounts {
+  readonly dmaRows: number;
+  readonly controlRows: number;
+}
+
+/** The loop of one replay. */
+export class Replayer {
+  readonly #timeline: Timeline;
+  readonly #feeds: DmaFeed[] = [];
+  readonly #feedOfUnit = new Map<number, DmaFeed>();
+  readonly #player: ControlPlayer;
+
+  constructor(options: ReplayOptions) {
+    const { bundle, world } = options;
+    const { devices } = bundle.manifest.topology;
+    this.#timeline = options.timeline;
+    const progress = new ControlProgress(4 * LOOKAHEAD_ROWS);
+    for (const unitIndex of world.units) {
+      const stream = bundle.dma(unitIndex);
+      if (stream === undefined || stream.rowCount === 0) continue;
+      const chunkRows = Math.min(Math.max(options.batchRows, MIN_CHUNK_ROWS), MAX_CHUNK_ROWS);
+      const feed = new DmaFeed({
+        unit: options.unitAt(unitIndex),
+        unitIndex,
+        devices: world.devices.filter((device) => devices[device]?.unit === unitIndex),
+        file: stream.file,
+        chunks: stream.chunks(chunkRows),
+        chunkRows,
+        batchRows: options.batchRows,
+        ...(options.skewRows === undefined ? {} : { skewRows: options.skewRows }),
+        clock: options.clock,
+        progress,
+        onChunk: options.onChunk,
+        onStop: (unit, row, doneTick) => this.#player.dmaDone(unit, row, doneTick),
+      });
+      this.#feeds.push(feed);
+      this.#feedOfUnit.set(unitIndex, feed);
+    }
+    this.#player = new ControlPlayer({
+      reader: new ControlReader(bundle),
+      world,
+      scheduler: options.scheduler,
+      clock: options.clock,
+      progress,
+      calls: options.calls,
+      dma: {
+        unitOf: (device) => (device === NONE_U32 ? (world.units[0] ?? -1) : (devices[device]?.unit ?? -1)),
+        // A unit without DMA rows has none to wait for.
+        doneTick: (unitIndex, row) => this.#feedOfUnit.get(unitIndex)?.doneTick(row) ?? 0,
+        stopAfter: (unitIndex, row) => this.#feedOfUnit.get(unitIndex)?.stopAfter(row),
+      },
+      onDone: (row) => {
+        for (const feed of this.#feeds) feed.controlDone(row);
+      },
+      onCall: options.onCall,
+    });
+  }
+
+  /** Replays every row; throws {@link ReplayStalledError} when rows are left that wait for each other. */
+  run(): ReplayCounts {
+    const timeline = this.#timeline;
+    this.#player.begin();
+    let idleEvents = 0;
+    let progress = -1;
+    for (;;) {
+      this.#advanceDma();
+      if (timeline.next === NEVER) break;
+      const now = this.#progressCount();
+      if (now === progress) {
+        if (++idleEvents > STALL_EVENTS) this.#stalled(`${STALL_EVENTS} events`);
+      } else {
+        progress = now;
+        idleEvents = 0;
+      }
+      timeline.run();
+    }
+    if (!this.#player.finished || this.#feeds.some((feed) => !feed.finished)) this.#stalled('the last event');
+    return {
+      dmaRows: this.#feeds.reduce((rows, feed) => rows + feed.issuedRows, 0),
+      controlRows: this.#player.playedRows,
+    };
+  }
+
+  /** Issues all DMA that comes before the next event. @hot */
+  #advanceDma(): void {
+    const feeds = this.#feeds;
+    if (feeds.length === 1) {
+      const only = feeds[0]!;
+      while (only.advance(this.#timeline.next));
+      return;
+    }
+    // Units do not influence each other, so each runs up to the next event alone, unless a control row waits for DMA:
+    // it may schedule an event earlier than the next, which no unit may have passed.
+    while (feeds.some((feed) => feed.stopCount > 0)) {
+      let first = feeds[0]!;
+      for (const feed of feeds) if (feed.nextKey < first.nextKey) first = feed;
+      let limit = this.#timeline.next as number;
+      if (first.nextKey >= limit) return;
+      for (const feed of feeds) {
+        if (feed === first) continue;
+        // A tie goes to the lower unit.
+        const key = first.unitIndex < feed.unitIndex ? feed.nextKey + 1 : feed.nextKey;
+        if (key < limit) limit = key;
+      }
+      first.advance(limit);
+    }
+    for (const feed of feeds) feed.advance(this.#timeline.next);
+  }
+
+  #progressCount(): number {
+    let count = this.#player.playedRows;
+    for (const feed of this.#feeds) count += feed.issuedRows;
+    return count;
+  }
+
+  #stalled(since: string): never {
+    const where = this.#feeds.filter((feed) => !feed.finished).map((feed) => feed.describeStall());
+    where.push(this.#player.describeStall());
+    throw new ReplayStalledError(`no progress since ${since} at ${this.#timeline.now} ps: ${where.join('; ')}`);
+  }
+}
