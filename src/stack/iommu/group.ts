@@ -5,6 +5,7 @@
 import { assert } from '../../assert.ts';
 import type { Timeline } from '../../timeline.ts';
 import { Mutex } from '../kernel/locks.ts';
+import { KERNEL_VERSIONS, type KernelVersion } from '../kernel/profile.ts';
 import type { AttachHandle, IommuDevice, IommuDomain } from './ops.ts';
 
 /** What differs between kernels in the group code. */
@@ -13,6 +14,12 @@ export interface IommuGroupRules {
   readonly pasidNeedsBlockedDomain: boolean;
   /** A device of the group in reset makes every change of domain that may fail return EBUSY (Linux 7.0). */
   readonly refusesDuringReset: boolean;
+}
+
+/** The group rules of that kernel. */
+export function iommuGroupRules(version: KernelVersion): IommuGroupRules {
+  const since = (first: KernelVersion): boolean => KERNEL_VERSIONS.indexOf(version) >= KERNEL_VERSIONS.indexOf(first);
+  return { pasidNeedsBlockedDomain: since('L615'), refusesDuringReset: since('L70') };
 }
 
 /** One occupied slot of the PASID table. */

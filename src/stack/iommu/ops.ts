@@ -125,6 +125,13 @@ export interface PagingDomain extends IommuDomain {
   /** Maps one physically contiguous run; undoes partial work on error (iommu_map). Includes the sync-map step. */
   map(iova: bigint, paddr: bigint, lengthBytes: bigint, prot: number): KernelTask<number>;
   /**
+   * {@link map} without its sync-map step, for callers that map many runs and then call {@link syncMap} once over all of
+   * them (iommu_map_sg). Absent in drivers that have no sync-map step: use {@link map}.
+   */
+  mapRun?(iova: bigint, paddr: bigint, lengthBytes: bigint, prot: number): KernelTask<number>;
+  /** Makes new mappings known to hardware that may have cached their absence (iotlb_sync_map). */
+  syncMap?(iova: bigint, lengthBytes: bigint): KernelTask<number>;
+  /**
    * Clears translations, gathers what must be flushed and returns the bytes unmapped (may exceed the request by the
    * rest of a superpage, may be less at a hole); never a negative number.
    */
@@ -248,7 +255,9 @@ export interface IommuDriver {
 
 /** struct iommufd_viommu_ops, reduced to what the core calls. */
 export interface ViommuOps {
-  /** [type] A negative errno when the type is unknown (EOPNOTSUPP). */
+  /** False for an unknown type: EOPNOTSUPP before the page table is looked up (get_viommu_size). */
+  supports(type: number): boolean;
+  /** The driver's state, or a negative errno. */
   alloc(device: IommuDevice, core: ViommuCore, type: number, data: UserData | undefined): ViommuDriverState | number;
 }
 

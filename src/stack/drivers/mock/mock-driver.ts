@@ -25,6 +25,7 @@ import {
   MOCK_HW_INFO_TYPE,
   MOCK_HW_INFO_VALUE,
   MOCK_IO_PAGE_SIZE,
+  MOCK_VIOMMU_TYPE,
   MockDeviceFlag,
 } from './constants.ts';
 import { MockDevice } from './mock-device.ts';
@@ -52,7 +53,10 @@ export class MockDriver implements IommuDriver {
     this.features = features;
     this.iopfAtAttach = features.pasid;
     this.viommu = features.viommu
-      ? { alloc: (_device, core, type, data) => allocateMockViommu(this, core, features, type, data) }
+      ? {
+          supports: (type) => type === MOCK_VIOMMU_TYPE,
+          alloc: (_device, core, _type, data) => allocateMockViommu(this, core, features, data),
+        }
       : undefined;
   }
 

@@ -1,5 +1,7 @@
 /** What the self-test IOMMU can do, by kernel version (Linux drivers/iommu/iommufd/selftest.c of 6.12, 6.15 and 7.3). */
 
+import { KERNEL_VERSIONS, type KernelVersion } from '../../kernel/profile.ts';
+
 /** Behaviours of one kernel's mock driver. */
 export interface MockFeatures {
   /** User data selects a page-table format; the structure has a second word and IOAS targets accept it (6.19). */
@@ -12,11 +14,13 @@ export interface MockFeatures {
   readonly viommu: boolean;
 }
 
-const V6_12: MockFeatures = { pageTableTypes: false, mergesToPageSize: false, pasid: false, viommu: false };
-
-/** Features by kernel profile name. */
-export const MOCK_FEATURES: Readonly<Record<string, MockFeatures>> = {
-  'v6.12': V6_12,
-  'v6.15': { ...V6_12, pasid: true, viommu: true },
-  'v7.3': { pageTableTypes: true, mergesToPageSize: true, pasid: true, viommu: true },
-};
+/** Features of the mock driver in that kernel. */
+export function mockFeatures(version: KernelVersion): MockFeatures {
+  const since = (first: KernelVersion): boolean => KERNEL_VERSIONS.indexOf(version) >= KERNEL_VERSIONS.indexOf(first);
+  return {
+    pageTableTypes: since('L73'),
+    mergesToPageSize: since('L73'),
+    pasid: since('L615'),
+    viommu: since('L615'),
+  };
+}

@@ -114,10 +114,8 @@ export function allocateMockViommu(
   driver: IommuDriver,
   core: ViommuCore,
   features: MockFeatures,
-  type: number,
   data: UserData | undefined,
 ): MockViommu | number {
-  if (type !== MOCK_VIOMMU_TYPE) return -Errno.EOPNOTSUPP;
   if (data === undefined) return new MockViommu(driver, core, features, undefined);
   const copy = copyUserStruct(data, MOCK_VIOMMU_TYPE, USER_DATA_BYTES, USER_DATA_BYTES);
   if (typeof copy === 'number') return copy;
