@@ -6,9 +6,18 @@ export const CHART_FONT = 'system-ui, -apple-system, "Segoe UI", Roboto, Helveti
 
 const FONT_SIZE_PX = 12;
 
+/** [px] Pictures narrower than this are made for phones. */
+export const NARROW_BELOW_PX = 420;
+
+/** [px] Room for the vertical axis of page-wide charts, so that their time axes line up. */
+const WIDE_AXIS_EXTENT_PX = 62;
+
+/** [px] Pictures wider than this span the page. */
+const WIDE_ABOVE_PX = 700;
+
 /** Configuration for a chart `widthPx` wide: fewer ticks and legend columns when narrow. */
 export function chartTheme(widthPx: number): object {
-  const narrow = widthPx < 420;
+  const narrow = widthPx < NARROW_BELOW_PX;
   const text = PALETTE.muted.light;
   return {
     aria: false,
@@ -30,8 +39,8 @@ export function chartTheme(widthPx: number): object {
       labelOverlap: 'greedy',
       labelSeparation: 6,
     },
-    axisX: { tickCount: narrow ? 4 : widthPx < 700 ? 6 : 10, labelFlush: false },
-    axisY: { domain: false, ticks: false },
+    axisX: { tickCount: narrow ? 4 : widthPx < WIDE_ABOVE_PX ? 6 : 10, labelFlush: false },
+    axisY: { domain: false, ticks: false, minExtent: widthPx < WIDE_ABOVE_PX ? 0 : WIDE_AXIS_EXTENT_PX },
     legend: {
       orient: 'top',
       direction: 'horizontal',

@@ -34,6 +34,8 @@ export function blockHtml(block: Block, charts: ReadonlyMap<string, PageChart>):
       return factsHtml(block.facts);
     case 'table':
       return tableHtml(block);
+    case 'columns':
+      return `<div class="columns">${block.blocks.map((inner) => `<div>${blockHtml(inner, charts)}</div>`).join('\n')}</div>`;
     case 'charts': {
       const drawn = block.names.map((name) => charts.get(name)).filter((chart) => chart !== undefined);
       return drawn.length === 0 ? '' : `<div class="charts">${drawn.map(chartHtml).join('\n')}</div>`;
@@ -61,7 +63,9 @@ ${chart.narrowSvg}</figure>`;
 const LONG_CELL = 30;
 
 function tableHtml(table: Table): string {
-  const head = table.columns.map((column) => `<th scope="col"${classOf(column)}>${escapeHtml(column.label)}</th>`);
+  const head = table.columns.map(
+    (column) => `<th scope="col"${column.align === 'right' ? ' class="n"' : ''}>${escapeHtml(column.label)}</th>`,
+  );
   const rows = table.rows.map(
     (row) => `<tr>${row.map((cell, i) => cellHtml(cell, table.columns[i]!, i)).join('')}</tr>`,
   );

@@ -61,13 +61,17 @@ section.part{padding-top:44px}
 section.part>h2{padding-bottom:8px;border-bottom:1px solid var(--rule);margin-bottom:18px}
 section.part>*+*{margin-top:18px}
 section.part>p{max-width:80ch}
-.chapter+.chapter{margin-top:72px;border-top:3px solid var(--ink)}
+.chapter+.chapter,.part+.chapter{margin-top:64px;border-top:3px solid var(--ink)}
+.chapter-head h2{font-size:26px}
+h3.section{font-size:21px;font-weight:650;padding-bottom:8px;border-bottom:1px solid var(--rule);margin-bottom:18px}
 .facts{display:grid;grid-template-columns:max-content minmax(0,1fr);gap:5px 28px}
 .facts dt{color:var(--muted)}
 .facts dd{overflow-wrap:anywhere;max-width:92ch}
 .charts{display:grid;grid-template-columns:repeat(2,minmax(0,1fr));gap:30px 32px}
 .chart.full{grid-column:1/-1}
-.chart svg{display:block;width:100%;height:auto;margin-top:8px}
+.columns{display:grid;grid-template-columns:repeat(2,minmax(0,1fr));gap:24px 32px;align-items:start}
+.columns .charts{grid-template-columns:minmax(0,1fr)}
+.chart svg{display:block;width:100%;height:auto;margin-top:8px;overflow:visible}
 .chart svg text{font-family:${SANS}}
 .chart .narrow{display:none}
 .chart figcaption{display:flex;justify-content:space-between;align-items:baseline;gap:12px;flex-wrap:wrap}
@@ -84,14 +88,15 @@ tbody th{font-weight:400}
 .n{text-align:right;white-space:nowrap}
 td.wrap{min-width:15em}
 .fit table{width:auto;min-width:min(100%,440px)}
+.columns .fit table{width:100%}
 details>summary{cursor:pointer;font-weight:600;padding:2px 0}
 details>summary .count{color:var(--muted);font-weight:400}
 details[open]>summary{margin-bottom:6px}
 .note{color:var(--muted);font-size:13.5px}
-section.part ul{padding-left:1.2em;max-width:80ch}
+section.part>ul{padding-left:1.2em;max-width:80ch}
 footer{margin-top:56px;padding-top:14px;border-top:1px solid var(--rule);color:var(--muted);font-size:13px}
 @media (max-width:900px){.tiles{grid-template-columns:repeat(2,minmax(0,1fr))}.tile:last-child:nth-child(odd){grid-column:1/-1}
-.answers,.charts{grid-template-columns:minmax(0,1fr)}.chart.half{max-width:620px}}
+.answers,.charts,.columns{grid-template-columns:minmax(0,1fr)}.chart.half{max-width:620px}}
 @media (max-width:640px){.page{padding:0 16px 48px}h1{font-size:25px}.tile{padding:11px 12px 12px}.tile .value{font-size:22px}
 .verdict p{font-size:16px}.chart .wide{display:none}.chart .narrow{display:block}
 .facts{grid-template-columns:minmax(0,1fr);gap:0}.facts dd{margin-bottom:8px}}

@@ -48,7 +48,7 @@ export function reportHtml(
 <main id="content">
 ${several || overview !== '' ? overviewHtml(document, overview, several) : ''}
 ${chapters.join('\n')}
-${sectionHtml(document.modelCard, new Map(), '')}
+${sectionHtml(document.modelCard, new Map(), '', 2)}
 </main>
 <footer><p>${othersHtml(formats)}Rates use SI prefixes, sizes IEC. Chart colours: ${PALETTE_NAME}, distinct under colour vision deficiencies.</p></footer>
 </div>
@@ -97,7 +97,7 @@ function chapterHtml(chapter: Chapter, charts: ReadonlyMap<string, PageChart>, p
 <dl class="answers">${answers.join('\n')}</dl>
 ${provenanceHtml(chapter)}
 <nav class="contents" aria-label="Sections"><ul>${contents.join('')}<li><a href="#model-card">Model card</a></li></ul></nav>
-${chapter.sections.map((section) => sectionHtml(section, charts, prefix)).join('\n')}
+${chapter.sections.map((section) => sectionHtml(section, charts, prefix, prefix === '' ? 2 : 3)).join('\n')}
 </article>`;
 }
 
@@ -116,9 +116,9 @@ function provenanceHtml({ provenance, pacing }: Chapter): string {
 <p>Pacing ${inlineHtml(pacing)}</p></div>`;
 }
 
-function sectionHtml(section: Section, charts: ReadonlyMap<string, PageChart>, prefix: string): string {
+function sectionHtml(section: Section, charts: ReadonlyMap<string, PageChart>, prefix: string, level: 2 | 3): string {
   const id = `${prefix}${section.id}`;
-  return `<section class="part" id="${id}" aria-labelledby="${id}-title"><h2 id="${id}-title">${escapeHtml(section.title)}</h2>
+  return `<section class="part" id="${id}" aria-labelledby="${id}-title"><h${level} class="section" id="${id}-title">${escapeHtml(section.title)}</h${level}>
 ${section.blocks.map((block) => blockHtml(block, charts)).join('\n')}
 </section>`;
 }

@@ -58,6 +58,11 @@ function blockMarkdown(block: Block, prefix: string, charts: ReadonlySet<string>
         .join('\n');
     case 'table':
       return tableMarkdown(block);
+    case 'columns':
+      return block.blocks
+        .map((inner) => blockMarkdown(inner, prefix, charts))
+        .filter((text) => text !== '')
+        .join('\n\n');
     case 'charts':
       return block.names
         .filter((name) => charts.has(`${prefix}${name}`))

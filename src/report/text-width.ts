@@ -16,8 +16,8 @@ const HELVETICA_ADVANCES: readonly number[] = [
 /** [1/1000 em] Everything else (µ, –, ≥ ...): a digit's width. */
 const OTHER_ADVANCE = 556;
 
-/** APPROX: user interface fonts run up to this much wider than Helvetica; labels must not be clipped with them. */
-const SLACK = 1.08;
+/** APPROX: the widest common interface font (DejaVu Sans) runs this much wider; no label may be clipped with it. */
+const SLACK = 1.18;
 
 /** [px] Width of `text` at `fontSizePx`, the same on every machine. */
 export function textWidth(text: string, fontSizePx: number): number {

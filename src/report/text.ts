@@ -70,6 +70,8 @@ function blockLines(block: Block): string[] {
       return [...factLines(block.facts), ''];
     case 'table':
       return [...tableLines(block), ''];
+    case 'columns':
+      return block.blocks.flatMap(blockLines);
     case 'charts':
       return [];
   }

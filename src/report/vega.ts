@@ -4,7 +4,7 @@ import type { Spec as VegaSpec } from 'vega';
 import { compile, type TopLevelSpec } from 'vega-lite';
 import { z } from 'zod';
 import { assert } from '../assert.ts';
-import { chartTheme } from './chart-theme.ts';
+import { chartTheme, NARROW_BELOW_PX } from './chart-theme.ts';
 import { type Chart, MAX_CHART_ROWS } from './charts/chart.ts';
 
 /** `src/report` and `dist/report` are equally deep, so one path serves both. */
@@ -28,12 +28,19 @@ function loadTemplate(name: string): z.infer<typeof templateSchema> {
   return templateSchema.parse(JSON.parse(readFileSync(new URL(`${name}.vl.json`, TEMPLATES), 'utf8')));
 }
 
+/** Parameters that any template may have: room for labels beside bars, as a multiple of the longest; legend columns. */
+function layoutParams(widthPx: number) {
+  const narrow = widthPx < NARROW_BELOW_PX;
+  return { labelRoom: narrow ? 2.2 : 1.6, legendColumns: narrow ? 1 : 4 };
+}
+
 /** The chart as a self-contained Vega-Lite specification: template, rows, parameters, size and theme. */
 export function bindChart(chart: Chart, { widthPx, standalone }: ChartLayout): TopLevelSpec {
   assert(chart.rows.length <= MAX_CHART_ROWS, `${chart.name}: ${chart.rows.length} rows are too many to draw`);
   const template = loadTemplate(chart.template);
   const known = new Set(template.params?.map(({ name }) => name));
   for (const name of Object.keys(chart.params)) assert(known.has(name), `${chart.template} has no parameter ${name}`);
+  const values: Chart['params'] = { ...layoutParams(widthPx), ...chart.params };
   const { $schema, data: _, params, ...drawing } = template;
   return {
     $schema,
@@ -45,7 +52,7 @@ export function bindChart(chart: Chart, { widthPx, standalone }: ChartLayout): T
     data: { name: 'table', values: chart.rows },
     ...(params === undefined
       ? {}
-      : { params: params.map((param) => ({ ...param, value: chart.params[param.name] ?? param.value })) }),
+      : { params: params.map((param) => ({ ...param, value: values[param.name] ?? param.value })) }),
     ...drawing,
     config: chartTheme(widthPx),
   } as unknown as TopLevelSpec;

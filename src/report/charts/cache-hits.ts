@@ -12,7 +12,7 @@ export function cacheHits(data: CaseData): Chart[] {
   );
   if (caches.length === 0) return [];
   const rows = caches.flatMap((cache) => {
-    const label = `${formatShare(cache.hit_share)} of ${formatCount(cache.lookups)}`;
+    const label = formatShare(cache.hit_share);
     return [
       { cache: cache.cache, outcome: 'hit', lookups: cache.hits, share: cache.hits / cache.lookups, label },
       { cache: cache.cache, outcome: 'miss', lookups: cache.misses, share: cache.misses / cache.lookups, label },

@@ -29,7 +29,7 @@ export interface Chart {
   /** [px] */
   readonly heightPx: number;
   /** Values of the template's parameters of the same name. */
-  readonly params: Readonly<Record<string, number | string | readonly number[]>>;
+  readonly params: Readonly<Record<string, number | string | readonly number[] | readonly string[]>>;
 }
 
 /** At most `limit` items: every n-th, and always the last. */

@@ -6,11 +6,21 @@ import { distributionNs, nsFromPs } from '../quantities.ts';
 import { binStride, type Chart, DRAWN_LINE_POINTS } from './chart.ts';
 import { logAxis } from './log-axis.ts';
 
+/** Requests per bin that a p99 needs to be one; below a thousand the p99.9 is the slowest request of its bin. */
+const MIN_REQUESTS = 100;
+
+/** Bins that are drawn however few requests there are. */
+const MIN_BINS = 12;
+
 /** The chart; none without DMA. Bins without a completion are gaps. */
 export function latencyBands(data: CaseData): Chart[] {
   const { binPs, bins } = data.latencyOverTime;
   if (data.dmaLatency.count === 0 || bins.length === 0) return [];
-  const stride = binStride(bins.length, DRAWN_LINE_POINTS / 2);
+  const drawnBins = Math.min(
+    DRAWN_LINE_POINTS / 2,
+    Math.max(MIN_BINS, Math.floor(data.dmaLatency.count / MIN_REQUESTS)),
+  );
+  const stride = binStride(bins.length, drawnBins);
   const merged: HistogramState[] = [];
   for (let start = 0; start < bins.length; start += stride) {
     merged.push(mergeHistograms(bins.slice(start, start + stride)));

@@ -4,7 +4,7 @@ import type { CaseData } from '../case-data.ts';
 import { formatDuration } from '../format.ts';
 import { distributionNs, nsFromPs } from '../quantities.ts';
 import { devicesByLoad } from '../sections/latency.ts';
-import { type Chart, type ChartRow, DRAWN_LINE_POINTS, thin } from './chart.ts';
+import { type Chart, DRAWN_LINE_POINTS, thin } from './chart.ts';
 import { logAxis } from './log-axis.ts';
 
 /** Devices that get a curve of their own. */
@@ -93,8 +93,8 @@ function points(state: HistogramState): [number, number][] {
   return thin([start, ...all], DRAWN_LINE_POINTS);
 }
 
-function latencyAxis(rows: readonly ChartRow[]) {
-  const values = rows.map((row) => row['latency_ns'] as number);
+function latencyAxis(rows: readonly { readonly latency_ns: number }[]) {
+  const values = rows.map((row) => row.latency_ns);
   return values.length === 0 ? logAxis(1, 10) : logAxis(Math.min(...values), Math.max(...values));
 }
 

@@ -74,6 +74,7 @@ function activity(data: CaseData): Chart[] {
       calls: counts.get(`${name}\n${bin}`) ?? 0,
     })).filter((row) => row.calls > 0),
   );
+  const used = CONTROL_CLASSES.filter((name) => rows.some((row) => row.class === name));
   const omitted = data.markersOmitted === 0 ? '' : ` ${formatCount(data.markersOmitted)} later calls are not drawn.`;
   return [
     {
@@ -85,7 +86,7 @@ function activity(data: CaseData): Chart[] {
       rows,
       span: 'full',
       heightPx: 170,
-      params: { endNs: end },
+      params: { endNs: end, classes: used },
     },
   ];
 }

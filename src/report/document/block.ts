@@ -35,6 +35,8 @@ export type Block =
   | { readonly kind: 'list'; readonly items: readonly string[] }
   /** Charts by their name without the prefix of the case; those that the case does not have are skipped. */
   | { readonly kind: 'charts'; readonly names: readonly string[] }
+  /** Side by side where the page is wide enough. */
+  | { readonly kind: 'columns'; readonly blocks: readonly Block[] }
   | Table;
 
 /** A titled part of the report. */

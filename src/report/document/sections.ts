@@ -113,11 +113,41 @@ export function timeChapter({ time, concurrency }: ReportCase): Section {
     title: 'Where time goes',
     blocks: [
       { kind: 'charts', names: ['time-dma', 'time-control'] },
-      parts('DMA, from device to memory and back', 'DMA', time.dma),
-      parts('Control plane, by kind of work', 'call', time.control),
+      {
+        kind: 'columns',
+        blocks: [
+          parts('DMA, from device to memory and back', 'DMA', time.dma),
+          parts('Control plane, by kind of work', 'call', time.control),
+        ],
+      },
       { kind: 'paragraph', text: "Little's law: what must be in flight for this rate at this latency." },
       { kind: 'facts', facts },
     ],
+  };
+}
+
+function unitTable({ unit, caches }: ReportCase['units'][number]): Table {
+  return {
+    kind: 'table',
+    caption: `Caches of ${unit}`,
+    columns: [words('cache'), figures('lookups'), figures('hits'), figures('misses'), figures('hit')],
+    rows: caches.map((cache) => [
+      cache.cache,
+      formatCount(cache.lookups),
+      formatCount(cache.hits),
+      formatCount(cache.misses),
+      formatShare(cache.hit_share),
+    ]),
+  };
+}
+
+function counterTable({ unit, counters }: ReportCase['units'][number]): Table {
+  return {
+    kind: 'table',
+    caption: `All counters of ${unit}, in VT-d perfmon names`,
+    columns: [words('counter', { code: true }), figures('value')],
+    rows: Object.entries(counters).map(([name, value]) => [name, formatCount(value)]),
+    folded: true,
   };
 }
 
@@ -127,36 +157,8 @@ export function cacheChapter({ units }: ReportCase): Section {
     id: 'caches',
     title: 'Caches',
     blocks: [
-      { kind: 'charts', names: ['cache-hits'] },
-      ...units.flatMap((unit): Block[] => [
-        {
-          kind: 'table',
-          caption: `Caches of ${unit.unit}, lookups and hits in VT-d perfmon names`,
-          columns: [
-            words('cache'),
-            words('counter', { code: true, wideOnly: true }),
-            figures('lookups'),
-            figures('hits'),
-            figures('misses'),
-            figures('hit'),
-          ],
-          rows: unit.caches.map((cache) => [
-            cache.cache,
-            cache.hit_counter,
-            formatCount(cache.lookups),
-            formatCount(cache.hits),
-            formatCount(cache.misses),
-            formatShare(cache.hit_share),
-          ]),
-        },
-        {
-          kind: 'table',
-          caption: `All counters of ${unit.unit} (perf stat -e ${unit.unit}/…/)`,
-          columns: [words('counter', { code: true }), figures('value')],
-          rows: Object.entries(unit.counters).map(([name, value]) => [name, formatCount(value)]),
-          folded: true,
-        },
-      ]),
+      { kind: 'columns', blocks: [{ kind: 'charts', names: ['cache-hits'] }, ...units.map(unitTable)] },
+      ...units.map(counterTable),
       {
         kind: 'paragraph',
         text: `A walk takes ${formatDuration(units[0]?.mean_walk_ns ?? null)} on average, without waiting for a walker. Context and PASID caches are looked up on an IOTLB miss only.`,
@@ -179,18 +181,23 @@ export function invalidationChapter({ invalidation }: ReportCase): Section {
           { label: 'most descriptors pending', value: formatCount(invalidation.peak_occupancy) },
         ],
       },
-      { kind: 'charts', names: ['invalidation-wait'] },
+      {
+        kind: 'columns',
+        blocks: [
+          { kind: 'charts', names: ['invalidation-wait'] },
+          {
+            kind: 'table',
+            caption: 'Descriptors by kind',
+            columns: [words('descriptor', { code: true }), figures('count'), figures('share')],
+            rows: invalidation.descriptors.map((row) => [row.kind, formatCount(row.count), formatShare(row.share)]),
+          },
+        ],
+      },
       {
         kind: 'table',
         caption: 'Wait from tail write to status write',
         columns: [words('wait'), ...LATENCY_COLUMNS],
         rows: [['submission', ...latencyCells(invalidation.wait_ns)]],
-      },
-      {
-        kind: 'table',
-        caption: 'Descriptors by kind',
-        columns: [words('descriptor', { code: true }), figures('count'), figures('share')],
-        rows: invalidation.descriptors.map((row) => [row.kind, formatCount(row.count), formatShare(row.share)]),
       },
       {
         kind: 'table',

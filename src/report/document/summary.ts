@@ -50,7 +50,7 @@ export function tiles({ headline, latency, invalidation, timeline, faults }: Rep
     tile(
       'Throughput',
       formatByteRate(headline.throughput_bytes_per_s),
-      `${formatRate(headline.dma_per_s).replace(/\/s$/, 'DMA/s')}`,
+      formatRate(headline.dma_per_s).replace(/ ?\/s$/, ' DMA/s'),
     ),
     tile(
       'Translation',

@@ -119,7 +119,7 @@ function blackout({ headline, timeline, faults }: CaseFacts): Answer {
   const faulted =
     headline.faulted_dma === 0
       ? 'No DMA faulted.'
-      : `${formatCount(headline.faulted_dma)} DMA faulted, most with “${faults[0]?.reason_text ?? 'unknown reason'}”.`;
+      : `${formatCount(headline.faulted_dma)} DMA faulted, mostly because: ${faults[0]?.reason_text ?? 'unknown'}.`;
   const change =
     headline.longest_domain_change_ns === null
       ? 'No device changed its domain.'
