@@ -1,0 +1,43 @@
+/** What the driver keeps for one device (struct device_domain_info). */
+import type { Pfn } from '../../../address.ts';
+import type { IommuDevice, IommuDomain, ReservedRegion } from '../../iommu/ops.ts';
+import type { IntelUnit } from './intel-unit.ts';
+
+/** What probing learns about a device beyond {@link IommuDevice}. */
+export interface DeviceProbe {
+  /** The device has the ATS capability and firmware allows it on its path. */
+  readonly ats?: boolean;
+  /** Invalidate queue depth of its ATS capability, 1 .. 32. */
+  readonly invalidateQueueDepth?: number;
+  /** [bits] Width of the PCI PASID capability; 0 = none. */
+  readonly pasidBits?: number;
+  /** Memory the firmware keeps mapped (RMRR). */
+  readonly reserved?: readonly ReservedRegion[];
+  /** Requester id of the physical function, for a virtual one. */
+  readonly physicalFunction?: number;
+}
+
+/** A PASID in use on a device. */
+export interface PasidUse {
+  readonly domain: IommuDomain;
+}
+
+/** Driver state of one device. */
+export interface DeviceInfo {
+  readonly device: IommuDevice;
+  readonly unit: IntelUnit;
+  readonly atsSupported: boolean;
+  readonly invalidateQueueDepth: number;
+  readonly physicalFunctionId: number;
+  readonly pasidBits: number;
+  readonly reserved: readonly ReservedRegion[];
+  atsEnabled: boolean;
+  /** Domain that the RID translates through; undefined while blocked. */
+  domain: IommuDomain | undefined;
+  /** Fault-capable attachments: while above 0, tearing an entry down drains page requests. */
+  iopfUsers: number;
+  /** PASID directory, in scalable mode; its entry count as a power of two. */
+  pasidDirectory: Pfn | undefined;
+  pasidDirectoryBits: number;
+  readonly pasids: Map<number, PasidUse>;
+}
