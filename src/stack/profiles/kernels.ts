@@ -17,7 +17,11 @@ const COMMON_COSTS: Omit<Costs, 'mapCall' | 'mapLeaf' | 'unmapCall' | 'unmapLeaf
   unpinPage: assumption(15, 'unpin_user_page, amortised over a batch'),
   iovaAlloc: assumption(60, 'hit in the per-CPU IOVA cache'),
   iovaFree: assumption(40, 'return to the per-CPU IOVA cache'),
-  entryFlush: { value: 190, basis: 'X', source: 'mailing list, J. Gunthorpe, Nov 2025: 60 ns to about 250 ns an operation' },
+  entryFlush: {
+    value: 190,
+    basis: 'X',
+    source: 'mailing list, J. Gunthorpe, Nov 2025: 60 ns to about 250 ns an operation',
+  },
   tablePageAlloc: assumption(150, 'zeroed page from the page allocator'),
   tablePageFree: assumption(60, 'page back to the page allocator'),
   entryWrite: assumption(40, 'read-modify-write of one structure entry under a lock'),

@@ -108,4 +108,3 @@ function* submitContext(unit: IntelUnit, did: number, sourceId: SourceId): Kerne
   pushContextDevice(batch, did, sourceId);
   yield* unit.queue.submit(batch);
 }
-

@@ -11,7 +11,7 @@ import {
   ROOT_ENTRY_WORDS,
   SCALABLE_ROOT_UPPER_WORD,
   ScalableContext,
-  TranslationType,
+  type TranslationType,
 } from '../../../hw/vtd/layout.ts';
 import type { IntelUnit } from './intel-unit.ts';
 

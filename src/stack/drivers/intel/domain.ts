@@ -8,8 +8,8 @@ import { Errno } from '../../../errno.ts';
 import type { PhysicalMemory } from '../../../hw/memory.ts';
 import { gatherPage, gatherRange, isGatherEmpty, needsEarlySync, resetGather } from '../../iommu/gather.ts';
 import {
-  emptyGather,
   type DirtyOps,
+  emptyGather,
   type IommuDriver,
   IommuProt,
   type IotlbGather,
@@ -252,7 +252,8 @@ export class IntelPagingDomain implements PagingDomain {
 
   *free(): KernelTask<number> {
     assert(this.#unitIds.size === 0, 'domain freed while attached');
-    this.table.free();
+    const deltaTicks = this.table.free() * this.#kernel.costs.tablePageFree;
+    if (deltaTicks > 0) yield { deltaTicks, bucket: 'table' };
     return 0;
   }
 

@@ -8,8 +8,8 @@ import { Errno } from '../../../errno.ts';
 import type { PhysicalMemory } from '../../../hw/memory.ts';
 import { ScalableContext } from '../../../hw/vtd/layout.ts';
 import {
-  HwptAllocFlag,
   type HwInfo,
+  HwptAllocFlag,
   type IommuCapability,
   type IommuDevice,
   type IommuDomain,
@@ -193,6 +193,7 @@ export class IntelDriver implements IommuDriver {
     _flags: number,
     _data: UserData,
   ): KernelTask<NestedDomain | number> {
+    yield 0;
     return -Errno.EOPNOTSUPP;
   }
 
@@ -212,12 +213,7 @@ export class IntelDriver implements IommuDriver {
     return domain === this.blockedDomain || domain instanceof IntelPagingDomain;
   }
 
-  *setPasid(
-    device: IommuDevice,
-    pasid: Pasid,
-    domain: IommuDomain,
-    old: IommuDomain | undefined,
-  ): KernelTask<number> {
+  *setPasid(device: IommuDevice, pasid: Pasid, domain: IommuDomain, old: IommuDomain | undefined): KernelTask<number> {
     const info = this.info(device);
     const replaced = old === this.blockedDomain ? undefined : old;
     if (domain === this.blockedDomain) return yield* detachPasid(this.#kernel, info, pasid);

@@ -10,13 +10,7 @@ import { GCMD_REG, GlobalCommand, RTADDR_REG, TranslationTableMode } from '../..
 import type { Kernel } from '../../kernel/kernel.ts';
 import type { KernelTask } from '../../kernel/task.ts';
 import { readCapabilities, type UnitCapabilities, type UnitRegisters } from './capabilities.ts';
-import {
-  DescriptorBatch,
-  drainBits,
-  pushContextGlobal,
-  pushIotlbGlobal,
-  pushPasidCacheGlobal,
-} from './descriptors.ts';
+import { DescriptorBatch, drainBits, pushContextGlobal, pushIotlbGlobal, pushPasidCacheGlobal } from './descriptors.ts';
 import { InvalidationQueue, type SubmissionObserver } from './qi.ts';
 
 /** Domain id of pass-through (and SVA) entries (FLPT_DEFAULT_DID); 0 is reserved. */
@@ -65,14 +59,7 @@ export class IntelUnit {
     this.drain = drainBits(this.caps.drainRead, this.caps.drainWrite);
     this.#didUsed = new Uint8Array(2 ** this.caps.domainIdBits);
     this.root = memory.allocFrame();
-    this.queue = new InvalidationQueue(
-      kernel,
-      memory,
-      spec.registers,
-      spec.name,
-      this.caps.wideDescriptors,
-      observer,
-    );
+    this.queue = new InvalidationQueue(kernel, memory, spec.registers, spec.name, this.caps.wideDescriptors, observer);
   }
 
   /** Lowest free dynamic domain id, or -ENOSPC. */

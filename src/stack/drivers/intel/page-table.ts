@@ -50,7 +50,13 @@ export class PageTable {
   readonly format: EntryFormat;
   /** Highest level at which leaves may be written: 1, 2 or 3. */
   readonly maxLeafLevel: number;
-  readonly work: TableWork = { leavesWritten: 0, leavesCleared: 0, entriesTouched: 0, tablesAllocated: 0, conflicts: 0 };
+  readonly work: TableWork = {
+    leavesWritten: 0,
+    leavesCleared: 0,
+    entriesTouched: 0,
+    tablesAllocated: 0,
+    conflicts: 0,
+  };
   readonly #memory: PhysicalMemory;
   /** Table pages unhooked by the map under way because a superpage took their place. */
   readonly #replaced: number[] = [];
@@ -83,14 +89,7 @@ export class PageTable {
     return done;
   }
 
-  #mapRange(
-    level: number,
-    slot: number,
-    iovaPfn: number,
-    pfn: number,
-    pageCount: number,
-    leafBits: number,
-  ): number {
+  #mapRange(level: number, slot: number, iovaPfn: number, pfn: number, pageCount: number, leafBits: number): number {
     if (level === 1) return this.#mapLeaves(slot, iovaPfn, pfn, pageCount, leafBits);
     const span = LEVEL_SPAN[level] as number;
     const base = slot * WORDS_PER_FRAME;
@@ -320,11 +319,12 @@ export class PageTable {
     for (const frame of frames) this.#memory.freeFrame(frame as Pfn);
   }
 
-  /** Returns every table page, the root included. */
-  free(): void {
+  /** Returns every table page, the root included; how many there were. */
+  free(): number {
     const frames: number[] = [];
     this.#collectTables(this.root - TABLE_FRAME_BASE, this.levels, frames);
     this.release(frames);
+    return frames.length;
   }
 
   #allocate(word: number): number {

@@ -114,11 +114,7 @@ export function* tearDownPasidEntry(info: DeviceInfo, pasid: number): KernelTask
  *
  * APPROX: each 128-bit piece takes a quarter of an entry write.
  */
-export function* replacePasidEntryInPlace(
-  info: DeviceInfo,
-  pasid: number,
-  words: PasidEntryWords,
-): KernelTask<number> {
+export function* replacePasidEntryInPlace(info: DeviceInfo, pasid: number, words: PasidEntryWords): KernelTask<number> {
   const unit = info.unit;
   const place = pasidPlace(info, pasid);
   if (place === undefined) return -Errno.ENODEV;
@@ -142,11 +138,7 @@ export function* replacePasidEntryInPlace(
  *
  * Errors: ENODEV, EINVAL when nothing is there to replace.
  */
-export function* replacePasidEntrySynced(
-  info: DeviceInfo,
-  pasid: number,
-  words: PasidEntryWords,
-): KernelTask<number> {
+export function* replacePasidEntrySynced(info: DeviceInfo, pasid: number, words: PasidEntryWords): KernelTask<number> {
   const unit = info.unit;
   const place = pasidPlace(info, pasid);
   if (place === undefined) return -Errno.ENODEV;

@@ -4,7 +4,7 @@
  */
 import { addressHigh, addressLow, type Pfn, pfnFromWords } from '../../../address.ts';
 import { TABLE_FRAME_BASE } from '../../../hw/memory.ts';
-import { PagingType, PASID_DIRECTORY_ENTRY_WORDS, PasidEntry, PRESENT } from '../../../hw/vtd/layout.ts';
+import { PASID_DIRECTORY_ENTRY_WORDS, PagingType, PasidEntry, PRESENT } from '../../../hw/vtd/layout.ts';
 import type { EntryPlace } from './context-table.ts';
 import type { DeviceInfo } from './device-info.ts';
 

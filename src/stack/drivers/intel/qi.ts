@@ -13,12 +13,7 @@
 import { addressHigh, addressLow, type Pfn } from '../../../address.ts';
 import { InvariantError } from '../../../assert.ts';
 import { type PhysicalMemory, TABLE_FRAME_BASE, WORDS_PER_FRAME } from '../../../hw/memory.ts';
-import {
-  DESCRIPTOR_WORDS_128,
-  DESCRIPTOR_WORDS_256,
-  Descriptor,
-  DescriptorType,
-} from '../../../hw/vtd/layout.ts';
+import { DESCRIPTOR_WORDS_128, DESCRIPTOR_WORDS_256, Descriptor, DescriptorType } from '../../../hw/vtd/layout.ts';
 import { IQA_DW, IQA_REG, IQT_REG } from '../../../hw/vtd/registers.ts';
 import type { Tick } from '../../../units.ts';
 import type { Kernel } from '../../kernel/kernel.ts';
