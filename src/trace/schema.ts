@@ -55,7 +55,10 @@ export const CONTROL_SCHEMA = {
   recordedObject: 'u32',
   /** [ns] Recorded duration; 0xffffffff when unknown. */
   recordedDurationNs: 'u32',
-  /** 1 + row (in `dma-<unit>.arrow` of the device's unit) that must be complete before this call; 0 = none. */
+  /**
+   * 1 + row that must be complete before this call; 0 = none. The row is in `dma-<unit>.arrow` of the device's unit, of
+   * the only unit when the row names no device.
+   */
   afterDma: 'u32',
   /** Free text of `marker` events. */
   text: 'dictionary',
@@ -74,6 +77,8 @@ export const CONTROL_OPS = [
   'dma_unmap',
   'dma_alloc',
   'dma_free',
+  /** A request that the recorder made the device itself issue; `text` holds what became of it. Not a kernel call. */
+  'device_dma',
   'open_iommufd',
   'open_cdev',
   'open_group',
