@@ -16,10 +16,10 @@ import type { KernelTask } from '../kernel/task.ts';
 import type { Area } from './area.ts';
 import type { AccountMode } from './context.ts';
 
-/** Where the pages come from. */
+/** Where the pages come from; a file of undefined is one whose pages can never be pinned. */
 export type PageBacking =
   | { readonly kind: 'user'; readonly firstVpn: number }
-  | { readonly kind: 'file'; readonly file: MemoryFile; readonly firstPage: number }
+  | { readonly kind: 'file'; readonly file: MemoryFile | undefined; readonly firstPage: number }
   | { readonly kind: 'dmabuf'; readonly buffer: DmaBuf; readonly firstPage: number };
 
 /** Pages pinned for an access; equal ranges share one record. */
@@ -73,6 +73,12 @@ export class PageSource {
     this.accountMode = accountMode;
     this.kernel = kernel;
     this.#frames = owner.memory.frames;
+  }
+
+  /** [bytes] User address or file offset of the first page: guides the automatic choice of an IOVA. */
+  get baseAddress(): bigint {
+    const { backing } = this;
+    return BigInt(backing.kind === 'user' ? backing.firstVpn : backing.firstPage) * 4096n;
   }
 
   /** Frame of a pinned page. @hot */
@@ -190,8 +196,8 @@ export class PageSource {
     return true;
   }
 
-  #pinFile(file: MemoryFile, firstPage: number, pageCount: number, index: number): number {
-    if (!file.pinnable || firstPage + pageCount > file.pageCount) return -Errno.EINVAL;
+  #pinFile(file: MemoryFile | undefined, firstPage: number, pageCount: number, index: number): number {
+    if (file === undefined || !file.pinnable || firstPage + pageCount > file.pageCount) return -Errno.EINVAL;
     const pfns = this.#pfns as PfnArray;
     for (let i = 0; i < pageCount; i++) {
       const pfn = file.page(firstPage + i);
