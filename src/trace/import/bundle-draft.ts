@@ -1,0 +1,83 @@
+/** An import's result before it is written: the rows of every stream and what the manifest says. */
+import type { WritableRow } from '../columns.ts';
+import type {
+  CONTROL_SCHEMA,
+  DMA_SCHEMA,
+  FRAMES_SCHEMA,
+  INITIAL_SCHEMA,
+  Manifest,
+  OBSERVED_DMA_SCHEMA,
+  OBSERVED_HARDWARE_SCHEMA,
+  OBSERVED_SUBMISSIONS_SCHEMA,
+  OBSERVED_TABLES_SCHEMA,
+} from '../schema.ts';
+import { type BundleWriterOptions, type ManifestContent, writeBundle } from '../writer.ts';
+
+export type ControlRow = WritableRow<typeof CONTROL_SCHEMA>;
+export type FrameRow = WritableRow<typeof FRAMES_SCHEMA>;
+export type InitialRow = WritableRow<typeof INITIAL_SCHEMA>;
+export type DmaRow = WritableRow<typeof DMA_SCHEMA>;
+export type ObservedDmaRow = WritableRow<typeof OBSERVED_DMA_SCHEMA>;
+export type SubmissionRow = WritableRow<typeof OBSERVED_SUBMISSIONS_SCHEMA>;
+export type HardwareRow = WritableRow<typeof OBSERVED_HARDWARE_SCHEMA>;
+export type TableRow = WritableRow<typeof OBSERVED_TABLES_SCHEMA>;
+
+/** What an import looked at and what it could not use. */
+export interface ImportSummary {
+  readonly importer: string;
+  readonly lines: number;
+  /** Lines that were events, by input file. */
+  readonly parsed: Readonly<Record<string, number>>;
+  /** Counted anomalies by code. */
+  readonly skipped: Readonly<Record<string, number>>;
+  readonly lostEvents: number;
+  /** [ns] Length of the traced window. */
+  readonly spanNs: number;
+  readonly clock: string;
+  readonly devices: readonly string[];
+  readonly controlRows: number;
+  readonly dmaRows: number;
+  /** DMA rows whose page no recorded mapping explains; it was learned from the row. */
+  readonly learnedRows: number;
+  /** Device-model events outside the traced window. */
+  readonly outsideWindow: number;
+  /** Further measures of the importer, by name. */
+  readonly measures: Readonly<Record<string, number>>;
+}
+
+/** Rows of one IOMMU unit. */
+export interface UnitDraft {
+  readonly dma: readonly DmaRow[];
+  /** As many as {@link dma}, or none when nothing was observed. */
+  readonly observed: readonly ObservedDmaRow[];
+}
+
+/** Everything of a bundle. */
+export interface BundleDraft {
+  readonly manifest: ManifestContent;
+  readonly control: readonly ControlRow[];
+  readonly frames: readonly FrameRow[];
+  readonly initial: readonly InitialRow[];
+  readonly units: readonly UnitDraft[];
+  readonly submissions: readonly SubmissionRow[];
+  readonly hardware: readonly HardwareRow[];
+  readonly tables: readonly TableRow[];
+  readonly summary: ImportSummary;
+}
+
+/** Writes a draft as a bundle. @throws InputError when the target may not be written. */
+export function writeDraft(path: string, options: BundleWriterOptions, draft: BundleDraft): Promise<Manifest> {
+  return writeBundle(path, options, (writer) => {
+    for (const row of draft.control) writer.control.append(row);
+    for (const row of draft.frames) writer.frames.append(row);
+    for (const row of draft.initial) writer.initial.append(row);
+    draft.units.forEach(({ dma, observed }, unit) => {
+      for (const row of dma) writer.dma(unit).append(row);
+      for (const row of observed) writer.observedDma(unit).append(row);
+    });
+    for (const row of draft.submissions) writer.stream('observed-submissions').append(row);
+    for (const row of draft.hardware) writer.stream('observed-hardware').append(row);
+    for (const row of draft.tables) writer.stream('observed-tables').append(row);
+    return draft.manifest;
+  });
+}

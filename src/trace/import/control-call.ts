@@ -1,0 +1,88 @@
+/** Control-plane calls as importers recover them: one for each DMA-API call or system call, before they become rows. */
+import { type ControlOp, NONE_U32, RESULT_UNKNOWN } from '../schema.ts';
+
+/** A physically contiguous piece of a mapping. */
+export interface FrameRun {
+  /** [4 KiB pages] */
+  readonly iovaPfn: number;
+  readonly pfn: number;
+  readonly pageCount: number;
+}
+
+/** One control-plane call. */
+export interface ControlCall {
+  readonly op: ControlOp;
+  /**
+   * Index of the guest event at which the call takes effect: its first hardware-visible one (map, unmap, cache tag,
+   * descriptor, attach), else its entry.
+   */
+  position: number;
+  /** [ns] Guest clock: of the effect for DMA-API calls, of the entry for system calls. */
+  timeNs: number;
+  readonly cpu: number;
+  readonly thread: number;
+  device: number;
+  context: number;
+  object: number;
+  target: number;
+  pasid: number;
+  flags: number;
+  /** [bytes] */
+  iova: number | bigint;
+  /** [bytes] */
+  length: number | bigint;
+  userAddress: number | bigint;
+  result: number;
+  recordedObject: number;
+  /** [ns] {@link NONE_U32} when unknown. */
+  durationNs: number;
+  text: string;
+  /** What the call mapped, ordered by IOVA. */
+  frames: readonly FrameRun[];
+  /** Indices of the guest events that are its descriptors. */
+  submits: readonly number[];
+}
+
+/** A call of which only `known` is known. */
+export function controlCall(
+  known: Partial<ControlCall> & Pick<ControlCall, 'op' | 'position' | 'timeNs' | 'cpu' | 'thread'>,
+): ControlCall {
+  return {
+    device: NONE_U32,
+    context: NONE_U32,
+    object: NONE_U32,
+    target: NONE_U32,
+    pasid: NONE_U32,
+    flags: 0,
+    iova: 0,
+    length: 0,
+    userAddress: 0,
+    result: RESULT_UNKNOWN,
+    recordedObject: NONE_U32,
+    durationNs: NONE_U32,
+    text: '',
+    frames: [],
+    submits: [],
+    ...known,
+  };
+}
+
+/** Sorts `frames` by IOVA, joins runs that continue each other and drops repeated ones (one map for each domain). */
+export function joinFrames(frames: readonly FrameRun[]): FrameRun[] {
+  const joined: FrameRun[] = [];
+  let previous: FrameRun | undefined;
+  for (const frame of [...frames].sort((a, b) => a.iovaPfn - b.iovaPfn)) {
+    const repeated =
+      previous?.iovaPfn === frame.iovaPfn && previous.pfn === frame.pfn && previous.pageCount === frame.pageCount;
+    previous = frame;
+    if (repeated) continue;
+    const last = joined.at(-1);
+    const follows =
+      last !== undefined &&
+      last.iovaPfn + last.pageCount === frame.iovaPfn &&
+      last.pfn + last.pageCount === frame.pfn;
+    if (follows) joined[joined.length - 1] = { ...last, pageCount: last.pageCount + frame.pageCount };
+    else joined.push(frame);
+  }
+  return joined;
+}

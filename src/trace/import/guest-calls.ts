@@ -1,0 +1,81 @@
+/** All control-plane calls of a guest trace, with the control log where there is one, in order of effect. */
+import { NONE_U32 } from '../schema.ts';
+import { type ControlCall, controlCall } from './control-call.ts';
+import type { ControlLog } from './control-log-parser.ts';
+import type { DeviceIndex } from './device-index.ts';
+import type { DiagnosticCounts } from './diagnostics.ts';
+import { DmaApiJoiner } from './dma-api-calls.ts';
+import type { GuestTrace } from './ftrace-parser.ts';
+import { OrphanResolver, type OwnerEvidence } from './orphan-attribution.ts';
+import { SystemCallJoiner } from './system-calls.ts';
+
+/** Where the calls come from. */
+export interface GuestCallSources {
+  readonly guest: GuestTrace;
+  readonly control: ControlLog | undefined;
+  readonly devices: DeviceIndex;
+  readonly evidence: OwnerEvidence;
+  readonly diagnostics: DiagnosticCounts;
+}
+
+/** Recovers the calls. Row `i` of `control.arrow` is call `i`. */
+export function recoverCalls(sources: GuestCallSources): ControlCall[] {
+  const { guest, control, devices, evidence, diagnostics } = sources;
+  const orphans = new OrphanResolver(evidence);
+  const dmaApi = new DmaApiJoiner(devices, orphans);
+  const systemCalls = new SystemCallJoiner(devices, diagnostics);
+  const calls: ControlCall[] = [];
+  // Without a control log nothing tells the arguments of an ioctl: its maps are then those of an unknown caller.
+  const joinSystemCalls = control !== undefined;
+  guest.events.forEach((event, index) => {
+    const { timeNs, cpu, thread } = event;
+    if (event.kind === 'marker') calls.push(controlCall({ op: 'marker', position: index, timeNs, cpu, thread, text: event.text }));
+    if (event.kind === 'lost') {
+      calls.push(controlCall({ op: 'lost_events', position: index, timeNs, cpu, thread, length: event.count }));
+    }
+    if (joinSystemCalls) {
+      if (event.kind === 'dma_map' || event.kind === 'dma_alloc' || event.kind === 'dma_unmap' || event.kind === 'dma_free') {
+        for (const released of systemCalls.release(event)) dmaApi.push(released.event, released.index);
+      }
+      if (systemCalls.push(event, index)) return;
+    }
+    dmaApi.push(event, index);
+  });
+  dmaApi.end();
+  if (control !== undefined) systemCalls.join(control.file, control.calls, (timeNs) => positionOf(guest, timeNs));
+  diagnostics.count('mapping_without_dma_event', 'info', { file: guest.file }, orphans.attributed);
+  diagnostics.count('mapping_of_unknown_device', 'data-loss', { file: guest.file }, orphans.unattributed);
+  calls.push(...dmaApi.calls, ...systemCalls.calls);
+  return sortCalls(calls);
+}
+
+/** Orders calls by position; calls at one position by time, then as they were found. */
+export function sortCalls(calls: readonly ControlCall[]): ControlCall[] {
+  return [...calls].sort((a, b) => a.position - b.position || a.timeNs - b.timeNs);
+}
+
+/** Position between the last event before `timeNs` and the first one not before it. */
+function positionOf(guest: GuestTrace, timeNs: number): number {
+  let low = 0;
+  let high = guest.events.length;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if ((guest.events[middle]?.timeNs ?? 0) < timeNs) low = middle + 1;
+    else high = middle;
+  }
+  return low - 0.5;
+}
+
+/** Control call by guest event that is one of its descriptors. */
+export function callsBySubmit(calls: readonly ControlCall[]): Map<number, number> {
+  const owner = new Map<number, number>();
+  calls.forEach(({ submits }, call) => {
+    for (const submit of submits) owner.set(submit, call);
+  });
+  return owner;
+}
+
+/** True for a call about a device. */
+export function hasDevice(call: ControlCall): boolean {
+  return call.device !== NONE_U32;
+}

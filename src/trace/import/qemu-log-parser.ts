@@ -1,0 +1,282 @@
+/**
+ * Turns QEMU's trace log (`-trace ... -D file`) into device events; takes its input in chunks of any size. Line prefixes
+ * `thread@seconds.micros:`, an ISO 8601 time, and none at all are recognised.
+ */
+import type { DeviceEvent, TranslateEvent } from './device-event.ts';
+import type { DiagnosticCounts } from './diagnostics.ts';
+import { LineSplitter } from './line-splitter.ts';
+import { TextCursor } from './text-cursor.ts';
+
+/** Everything one device-model log holds. */
+export interface DeviceLog {
+  readonly file: string;
+  readonly events: readonly DeviceEvent[];
+  /** [s] Wall-clock second that `timeNs` 0 stands for; NaN when the log has no times. */
+  readonly baseSeconds: number;
+  readonly lineCount: number;
+  readonly eventCount: number;
+}
+
+/** [bytes] Submission- and completion-queue entries, NVM Express Base Specification 2.0, 4.1 and 4.6 (CAP-default sizes). */
+const NVME_SQ_ENTRY_BYTES = 64;
+const NVME_CQ_ENTRY_BYTES = 16;
+
+/** Known names that carry nothing which the events kept do not carry. */
+const UNUSED_PREFIXES = ['vtd_', 'pci_nvme_', 'virtio_', 'e1000e_', 'vfio_', 'iommufd_', 'amdvi_', 'smmuv3_'];
+
+/** A lookup seen, whose `vtd_dmar_translate` is still to come. */
+interface PendingLookup {
+  readonly thread: number;
+  readonly sourceId: number;
+  readonly iova: number;
+  readonly leaf: number;
+  readonly domainId: number;
+  readonly outcome: 'hit' | 'fill';
+}
+
+/** Push parser of the log. */
+export class QemuLogParser {
+  readonly #file: string;
+  readonly #diagnostics: DiagnosticCounts;
+  readonly #lines = new LineSplitter();
+  readonly #cursor = new TextCursor();
+  readonly #events: DeviceEvent[] = [];
+  readonly #pending: PendingLookup[] = [];
+  #baseSeconds = Number.NaN;
+  #eventCount = 0;
+  #thread = 0;
+  #timeNs = Number.NaN;
+  #lastNs = 0;
+
+  constructor(file: string, diagnostics: DiagnosticCounts) {
+    this.#file = file;
+    this.#diagnostics = diagnostics;
+  }
+
+  /** Takes the next bytes of the log. */
+  feed(chunk: Uint8Array): void {
+    this.#lines.feed(chunk, (line, lineNumber) => this.#line(line, lineNumber));
+  }
+
+  /** Ends the log and hands out what it held. */
+  end(): DeviceLog {
+    this.#lines.end((line, lineNumber) => this.#line(line, lineNumber));
+    this.#count('lookup_without_translation', 'data-loss', 0, '', this.#pending.length);
+    return {
+      file: this.#file,
+      events: this.#events,
+      baseSeconds: this.#baseSeconds,
+      lineCount: this.#lines.lineCount,
+      eventCount: this.#eventCount,
+    };
+  }
+
+  #line(line: string, lineNumber: number): void {
+    if (line === '') return;
+    const start = this.#prefix(line);
+    let end = line.indexOf(' ', start);
+    if (end < 0) end = line.length;
+    const name = line.slice(start, end);
+    this.#cursor.set(line, end);
+    if (!this.#decode(name, lineNumber)) this.#count('malformed_line', 'error', lineNumber, line);
+  }
+
+  /** Reads the prefix; returns where the event name starts. */
+  #prefix(line: string): number {
+    const cursor = this.#cursor;
+    cursor.set(line, 0);
+    const thread = cursor.decimal();
+    if (!Number.isNaN(thread) && line.charCodeAt(cursor.at) === 64) {
+      cursor.at++;
+      const seconds = cursor.decimal();
+      if (line.charCodeAt(cursor.at) === 46) {
+        const fractionStart = ++cursor.at;
+        const fraction = cursor.decimal();
+        if (line.charCodeAt(cursor.at) === 58) {
+          this.#stamp(thread, seconds, fraction * 10 ** (9 - (cursor.at - fractionStart)));
+          return cursor.at + 1;
+        }
+      }
+    }
+    return this.#isoPrefix(line);
+  }
+
+  /** `2026-11-21T08:02:46.123456Z event`, as the common log code writes it. */
+  #isoPrefix(line: string): number {
+    if (line.charCodeAt(4) !== 45 || line.charCodeAt(10) !== 84) return 0;
+    const space = line.indexOf(' ');
+    const zone = line.indexOf('Z');
+    if (space < 0 || zone < 0 || zone > space) return 0;
+    const milliseconds = Date.parse(line.slice(0, 19).concat('Z'));
+    if (Number.isNaN(milliseconds)) return 0;
+    const digits = line.charCodeAt(19) === 46 ? line.slice(20, zone) : '';
+    this.#stamp(0, milliseconds / 1000, Number(digits.padEnd(9, '0').slice(0, 9)));
+    return space + 1;
+  }
+
+  #stamp(thread: number, seconds: number, fractionNs: number): void {
+    if (Number.isNaN(this.#baseSeconds)) this.#baseSeconds = seconds;
+    this.#thread = thread;
+    this.#timeNs = (seconds - this.#baseSeconds) * 1e9 + fractionNs;
+    if (this.#timeNs < this.#lastNs) this.#count('time_runs_backwards', 'info', this.#lines.lineCount, '');
+    else this.#lastNs = this.#timeNs;
+  }
+
+  /** False when the line is not what its event name promises. */
+  #decode(name: string, line: number): boolean {
+    this.#eventCount++;
+    const cursor = this.#cursor;
+    switch (name) {
+      case 'vtd_iotlb_page_hit':
+        return this.#lookup('hit');
+      case 'vtd_iotlb_page_update':
+        return this.#lookup('fill');
+      case 'vtd_dmar_translate':
+        return this.#translate(line);
+      case 'vtd_dmar_fault': {
+        const sourceId = cursor.hexAfter('sid ');
+        const reason = cursor.decimalAfter('fault ');
+        const iova = cursor.hexAfter('addr ');
+        const write = cursor.decimalAfter('write ');
+        if (Number.isNaN(write) || Number.isNaN(iova)) return false;
+        this.#events.push({ ...this.#at(line), kind: 'fault', sourceId, iova, reason, write: write !== 0 });
+        return true;
+      }
+      case 'vtd_inv_desc':
+      case 'vtd_frr_new': {
+        const high = cursor.hex64After('high ');
+        const low = cursor.hex64After('low ');
+        if (high === undefined || low === undefined) return false;
+        const kind = name === 'vtd_inv_desc' ? 'descriptor' : 'fault_record';
+        this.#events.push({ ...this.#at(line), kind, low, high });
+        return true;
+      }
+      case 'vtd_iotlb_cc_update': {
+        const bus = cursor.hexAfter('bus ');
+        const devfn = cursor.hexAfter('devfn ');
+        const high = cursor.hex64After('high ');
+        const low = cursor.hex64After('low ');
+        if (high === undefined || low === undefined || Number.isNaN(devfn)) return false;
+        this.#events.push({ ...this.#at(line), kind: 'context_fill', sourceId: bus * 256 + devfn, low, high });
+        return true;
+      }
+      case 'vtd_iotlb_reset':
+        this.#events.push({ ...this.#at(line), kind: 'iotlb_reset' });
+        return true;
+      case 'vtd_context_cache_reset':
+        this.#events.push({ ...this.#at(line), kind: 'context_reset' });
+        return true;
+      case 'vtd_pasid_cache_reset':
+        this.#events.push({ ...this.#at(line), kind: 'pasid_cache_reset' });
+        return true;
+      default:
+        return this.#hint(name, line);
+    }
+  }
+
+  #lookup(outcome: 'hit' | 'fill'): boolean {
+    const cursor = this.#cursor;
+    const sourceId = cursor.hexAfter('sid ');
+    const iova = cursor.hexAfter('iova ');
+    const leaf = cursor.hexAfter('pte ');
+    const domainId = cursor.hexAfter('domain ');
+    if (Number.isNaN(domainId) || Number.isNaN(leaf)) return false;
+    this.#pending.push({ thread: this.#thread, sourceId, iova, leaf, domainId, outcome });
+    return true;
+  }
+
+  /** `dev bb:dd.ff iova 0x.. -> gpa 0x.. mask 0x..` */
+  #translate(line: number): boolean {
+    const cursor = this.#cursor;
+    const bus = cursor.hexAfter('dev ');
+    const device = cursor.hexAfter(':');
+    const fn = cursor.hexAfter('.');
+    const pageIova = cursor.hexAfter('iova ');
+    const pagePhys = cursor.hexAfter('gpa ');
+    const mask = cursor.hexAfter('mask ');
+    if (Number.isNaN(mask) || Number.isNaN(pagePhys)) return false;
+    const sourceId = bus * 256 + device * 8 + fn;
+    const pageBytes = mask + 1;
+    const lookup = this.#takeLookup(sourceId, pageIova, pageBytes);
+    const iova = lookup?.iova ?? pageIova;
+    const event: TranslateEvent = {
+      ...this.#at(line),
+      kind: 'translate',
+      sourceId,
+      iova,
+      pfn: Math.floor((pagePhys + (iova - pageIova)) / 4096),
+      pageShift: Math.round(Math.log2(pageBytes)),
+      outcome: lookup?.outcome ?? 'unknown',
+      leaf: lookup?.leaf ?? 0,
+      domainId: lookup?.domainId ?? 0,
+    };
+    this.#events.push(event);
+    return true;
+  }
+
+  /** The lookup that this translation completes: threads may interleave, so the page decides. */
+  #takeLookup(sourceId: number, pageIova: number, pageBytes: number): PendingLookup | undefined {
+    const pending = this.#pending;
+    for (let index = pending.length - 1; index >= 0; index--) {
+      const lookup = pending[index] as PendingLookup;
+      if (lookup.sourceId !== sourceId || lookup.thread !== this.#thread) continue;
+      if (lookup.iova < pageIova || lookup.iova >= pageIova + pageBytes) continue;
+      pending.splice(index, 1);
+      return lookup;
+    }
+    return undefined;
+  }
+
+  #hint(name: string, line: number): boolean {
+    const cursor = this.#cursor;
+    switch (name) {
+      case 'pci_nvme_map_addr':
+        return this.#pushHint('nvme_data', cursor.hexAfter('addr '), cursor.decimalAfter('len '), line);
+      case 'pci_nvme_read':
+        return this.#pushHint('nvme_read', 0, 0, line);
+      case 'pci_nvme_write':
+        return this.#pushHint('nvme_write', 0, 0, line);
+      case 'pci_nvme_admin_cmd':
+        return this.#pushHint('nvme_admin', 0, 0, line);
+      case 'pci_nvme_create_sq':
+        return this.#pushQueue('nvme_sq', NVME_SQ_ENTRY_BYTES, line);
+      case 'pci_nvme_create_cq':
+        return this.#pushQueue('nvme_cq', NVME_CQ_ENTRY_BYTES, line);
+      case 'e1000e_rx_descr':
+        return this.#pushHint('e1000e_rx_descriptor', cursor.hexAfter('PA: '), cursor.decimalAfter('length: '), line);
+      case 'e1000e_rx_desc_buff_write':
+        return this.#pushHint('e1000e_rx_data', cursor.hexAfter('addr: '), cursor.decimalAfter('length: '), line);
+      case 'e1000e_tx_descr': {
+        // `address : command-and-length status`: the low 20 bits of the second word are the length (82574 7.2.10.2.1).
+        const iova = cursor.hexAfter(' ');
+        const command = cursor.hexAfter(': ');
+        return this.#pushHint('e1000e_tx_data', iova, command % 2 ** 20, line);
+      }
+      default:
+        if (!/^[a-z][a-z0-9_]*$/.test(name)) return false;
+        if (UNUSED_PREFIXES.some((prefix) => name.startsWith(prefix))) return true;
+        this.#count('unknown_event', 'data-loss', line, cursor.line);
+        return true;
+    }
+  }
+
+  #pushQueue(hint: 'nvme_sq' | 'nvme_cq', entryBytes: number, line: number): boolean {
+    const iova = this.#cursor.hexAfter('addr=');
+    const entriesMinusOne = this.#cursor.decimalAfter('qsize=');
+    return this.#pushHint(hint, iova, (entriesMinusOne + 1) * entryBytes, line);
+  }
+
+  #pushHint(hint: (DeviceEvent & { kind: 'hint' })['hint'], iova: number, bytes: number, line: number): boolean {
+    if (Number.isNaN(iova) || Number.isNaN(bytes)) return false;
+    this.#events.push({ ...this.#at(line), kind: 'hint', hint, iova, bytes });
+    return true;
+  }
+
+  #at(line: number): { readonly timeNs: number; readonly thread: number; readonly line: number } {
+    return { timeNs: this.#timeNs, thread: this.#thread, line };
+  }
+
+  #count(code: string, severity: 'info' | 'data-loss' | 'error', line: number, text: string, amount = 1): void {
+    this.#diagnostics.count(code, severity, { file: this.#file, line, text }, amount);
+  }
+}
