@@ -16,6 +16,8 @@ export interface AccessOps {
   readonly needsPinPages: boolean;
   /** Must drop every pin that meets the range before it ends. Absent for drivers that only read and write. */
   readonly unmap?: (iova: bigint, lengthBytes: bigint) => KernelTask<void>;
+  /** iommufd's own use (a hardware queue): pins without a callback and keeps no reference on the file. */
+  readonly internal?: boolean;
 }
 
 /** An access. Two users after creation: the table and the creating driver. */
@@ -33,15 +35,17 @@ export class Access implements IoasAccess {
   ioas: Ioas | undefined;
   /** Where pins are dropped; differs from {@link ioas} only during a change. */
   ioasOfPins: Ioas | undefined;
+  readonly #internal: boolean;
   readonly #mutex: Mutex;
 
   constructor(context: IommufdContext, ops: AccessOps) {
     this.context = context;
     this.iovaAlignment = ops.needsPinPages ? BigInt(PAGE_SIZE) : 1n;
     this.unmap = ops.unmap;
-    this.pins = ops.needsPinPages && ops.unmap !== undefined;
+    this.#internal = ops.internal === true;
+    this.pins = ops.needsPinPages && (ops.unmap !== undefined || this.#internal);
     this.#mutex = new Mutex(context.kernel.timeline, 'access ioas');
-    context.file.get();
+    if (!this.#internal) context.file.get();
   }
 
   /** Takes the lock that guards {@link ioas} (ioas_lock). */
@@ -62,7 +66,7 @@ export class Access implements IoasAccess {
       assert(rc === 0, 'access is destroyed during a change of its IOAS');
     }
     this.unlock();
-    yield* this.context.file.put();
+    if (!this.#internal) yield* this.context.file.put();
   }
 }
 
@@ -71,7 +75,7 @@ export function* createAccess(context: IommufdContext, ops: AccessOps): KernelTa
   const access = new Access(context, ops);
   const rc = context.objects.reserve(access);
   if (rc !== 0) {
-    yield* context.file.put();
+    yield* access.destroy();
     return rc;
   }
   access.users++;

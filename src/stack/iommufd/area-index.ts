@@ -2,8 +2,9 @@
 import sortedBtree from 'sorted-btree';
 import type { Area } from './area.ts';
 
-// The package is CommonJS: its class is the `default` property of what an import gives.
-const BTree = sortedBtree.default;
+// The package is CommonJS: Node gives its exports object, whose `default` is the class; bundlers give the class itself.
+type BTreeClass = typeof sortedBtree.default;
+const BTree: BTreeClass = sortedBtree.default ?? (sortedBtree as unknown as BTreeClass);
 
 const compare = (a: bigint, b: bigint): number => (a < b ? -1 : a > b ? 1 : 0);
 

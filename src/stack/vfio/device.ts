@@ -1,0 +1,94 @@
+/**
+ * A device registered with VFIO and the callbacks of its driver (struct vfio_device, struct vfio_device_ops). Source:
+ * Linux drivers/vfio/vfio.h and include/linux/vfio.h.
+ */
+import type { Pasid } from '../../address.ts';
+import type { IommuGroup } from '../iommu/group.ts';
+import type { IommuDevice } from '../iommu/ops.ts';
+import type { Access } from '../iommufd/access.ts';
+import type { PageTableChange } from '../iommufd/auto-domain.ts';
+import type { IommufdContext } from '../iommufd/context.ts';
+import type { IommufdDevice } from '../iommufd/device.ts';
+import type { KernelTask } from '../kernel/task.ts';
+import type { DeviceInformation } from './device-info.ts';
+import type { DeviceSet } from './device-set.ts';
+import type { MigrationDevice } from './features.ts';
+import type { VfioGroup } from './group-state.ts';
+
+/** What a VFIO driver does for its devices. A result number is 0 or positive on success, else a negative errno. */
+export interface VfioDriver {
+  readonly name: string;
+  /** Binds to an iommufd; the object id user space sees, or errno. */
+  bindIommufd(device: VfioDevice, context: IommufdContext): KernelTask<number>;
+  unbindIommufd(device: VfioDevice): KernelTask<void>;
+  /** Attach, or replace when attached. */
+  attachIoas(device: VfioDevice, pageTableId: number): KernelTask<PageTableChange>;
+  detachIoas(device: VfioDevice): KernelTask<void>;
+  /** Present only in plain vfio-pci. */
+  readonly pasid?: VfioPasidOps;
+  openDevice?(device: VfioDevice): KernelTask<number>;
+  closeDevice?(device: VfioDevice): KernelTask<void>;
+  /** Migration support and state. */
+  readonly migration?: MigrationDevice;
+  /** What GET_INFO and its siblings show. */
+  readonly information?: DeviceInformation;
+  /** VF token check; `undefined` = none given. Absent: the driver has no tokens. */
+  matchToken?(device: VfioDevice, token: Uint8Array | undefined): number;
+  /** Emulated devices that pin: unpin everything in the range before returning. */
+  dmaUnmap?(device: VfioDevice, iova: bigint, lengthBytes: bigint): KernelTask<void>;
+}
+
+/** Attaching per PASID. */
+export interface VfioPasidOps {
+  attach(device: VfioDevice, pasid: Pasid, pageTableId: number): KernelTask<PageTableChange>;
+  detach(device: VfioDevice, pasid: Pasid): KernelTask<void>;
+}
+
+/** What a device is made of. */
+export interface VfioDeviceParts {
+  readonly name: string;
+  readonly driver: VfioDriver;
+  /** The device behind an IOMMU; undefined for emulated devices and for devices without IOMMU. */
+  readonly hardware: IommuDevice | undefined;
+  readonly iommuGroup: IommuGroup | undefined;
+}
+
+/** A registered device. */
+export class VfioDevice {
+  readonly name: string;
+  readonly driver: VfioDriver;
+  readonly hardware: IommuDevice | undefined;
+  readonly group: VfioGroup;
+  readonly set: DeviceSet;
+  /** The N of vfioN: lowest number free at registration. */
+  readonly index: number;
+  /** Cleared when unregistration begins: no new opens. */
+  registered = true;
+  /** Successful opens; a bound device node counts one. */
+  openCount = 0;
+  cdevOpened = false;
+  /** VM of the opener, taken at the first open. */
+  vm: object | undefined;
+  /** Physical device bound to an iommufd. */
+  iommufdDevice: IommufdDevice | undefined;
+  /** Emulated device bound to an iommufd. */
+  iommufdAccess: Access | undefined;
+  /** Attached without PASID, as VFIO remembers it. */
+  iommufdAttached = false;
+  /** PASIDs attached, as VFIO remembers them. */
+  readonly pasids = new Set<Pasid>();
+
+  constructor(parts: VfioDeviceParts, group: VfioGroup, set: DeviceSet, index: number) {
+    this.name = parts.name;
+    this.driver = parts.driver;
+    this.hardware = parts.hardware;
+    this.group = group;
+    this.set = set;
+    this.index = index;
+  }
+
+  /** Registered without an IOMMU: fixed at registration. */
+  get isNoIommu(): boolean {
+    return this.group.type === 'no-iommu';
+  }
+}

@@ -1,0 +1,87 @@
+/** The vfio-pci driver: physical devices bound to iommufd, bus mastering, VF tokens (Linux drivers/vfio/pci). */
+import { Errno } from '../../errno.ts';
+import type { KernelTask } from '../kernel/task.ts';
+import type { VfioDevice, VfioDriver, VfioPasidOps } from './device.ts';
+import type { DeviceInformation } from './device-info.ts';
+import {
+  attachPhysical,
+  attachPhysicalPasid,
+  bindPhysical,
+  detachPhysical,
+  detachPhysicalPasid,
+  unbindPhysical,
+} from './iommufd-glue.ts';
+import type { VfioBuild, VfioProfile } from './profile.ts';
+
+/** SR-IOV role of a function as far as tokens matter. */
+export interface TokenState {
+  /** Number of this PF's VFs open through vfio-pci. */
+  users: number;
+  /** The PF's secret; all zero until set. */
+  token: Uint8Array;
+}
+
+/** One vfio-pci device's driver instance. */
+export class VfioPciDriver implements VfioDriver {
+  readonly name = 'vfio-pci';
+  readonly information: DeviceInformation;
+  readonly pasid?: VfioPasidOps;
+  readonly #build: VfioBuild;
+  /** Bus master bit of the command register: DMA reaches the IOMMU only while set. */
+  busMaster = false;
+  /** Present on a PF with SR-IOV enabled through vfio-pci. */
+  ownTokens: TokenState | undefined;
+  /** Present on a VF whose PF is driven by vfio-pci. */
+  pfTokens: TokenState | undefined;
+
+  constructor(information: DeviceInformation, profile: VfioProfile, build: VfioBuild) {
+    this.information = information;
+    this.#build = build;
+    if (profile.pasid) this.pasid = { attach: attachPhysicalPasid, detach: detachPhysicalPasid };
+  }
+
+  bindIommufd(device: VfioDevice, context: Parameters<VfioDriver['bindIommufd']>[1]): KernelTask<number> {
+    return bindPhysical(device, context, this.#build.iommufdUnsafeInterrupts);
+  }
+
+  unbindIommufd(device: VfioDevice): KernelTask<void> {
+    return unbindPhysical(device);
+  }
+
+  attachIoas(device: VfioDevice, pageTableId: number): ReturnType<VfioDriver['attachIoas']> {
+    return attachPhysical(device, pageTableId);
+  }
+
+  detachIoas(device: VfioDevice): KernelTask<void> {
+    return detachPhysical(device);
+  }
+
+  /** vfio_pci_core_enable: bus mastering goes off before the state snapshot and stays off until the user sets it. */
+  *openDevice(): KernelTask<number> {
+    yield 0;
+    this.busMaster = false;
+    if (this.pfTokens !== undefined) this.pfTokens.users++;
+    return 0;
+  }
+
+  /** vfio_pci_core_disable. */
+  *closeDevice(): KernelTask<void> {
+    yield 0;
+    this.busMaster = false;
+    if (this.pfTokens !== undefined) this.pfTokens.users--;
+  }
+
+  /** vfio_pci_validate_vf_token: EACCES wrong or missing, EINVAL given where none belongs. */
+  matchToken(_device: VfioDevice, token: Uint8Array | undefined): number {
+    if (this.pfTokens !== undefined) return sameToken(token, this.pfTokens.token) ? 0 : -Errno.EACCES;
+    const own = this.ownTokens;
+    if (own === undefined) return token === undefined ? 0 : -Errno.EINVAL;
+    if (own.users > 0) return sameToken(token, own.token) ? 0 : -Errno.EACCES;
+    if (token !== undefined) own.token = token.slice();
+    return 0;
+  }
+}
+
+function sameToken(given: Uint8Array | undefined, expected: Uint8Array): boolean {
+  return given !== undefined && given.length === expected.length && given.every((byte, at) => byte === expected[at]);
+}
