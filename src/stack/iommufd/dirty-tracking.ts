@@ -4,7 +4,7 @@
  */
 import { U64_MAX } from '../../address.ts';
 import { Errno } from '../../errno.ts';
-import { type DirtyOps, emptyGather, type IotlbGather, type PagingDomain } from '../iommu/ops.ts';
+import { type DirtyOps, discardDirty, emptyGather, type IotlbGather, type PagingDomain } from '../iommu/ops.ts';
 import type { KernelTask } from '../kernel/task.ts';
 import type { IommufdContext } from './context.ts';
 import { HwptPaging } from './hwpt-paging.ts';
@@ -49,7 +49,7 @@ function* clearAll(ioas: Ioas, domain: PagingDomain, dirty: DirtyOps): KernelTas
   const gather = emptyGather(false);
   for (const area of ioas.areas.all()) {
     if (area.pages === undefined) continue;
-    const rc = yield* dirty.readAndClear(area.start, area.lengthBytes, false, gather, () => {});
+    const rc = yield* dirty.readAndClear(area.start, area.lengthBytes, false, gather, discardDirty);
     if (rc !== 0) return rc;
   }
   yield* domain.sync(gather);

@@ -10,6 +10,7 @@ import type { IommufdContext } from './context.ts';
 import { getDirtyBitmap, setDirtyTracking } from './dirty-tracking.ts';
 import { allocFaultQueue } from './fault.ts';
 import { getHwInfo } from './hw-info.ts';
+import { allocHwQueue } from './hw-queue.ts';
 import { allocHwpt } from './hwpt-alloc.ts';
 import { invalidateHwpt } from './invalidate.ts';
 import { allocIoas, ioasAllowIovas, ioasCopy, ioasIovaRanges, ioasMap, ioasUnmap } from './ioas-commands.ts';
@@ -43,6 +44,7 @@ export function ioctlTable(profile: IommufdProfile): ReadonlyMap<number, IoctlSl
   if (profile.viommu) slots.push(...VIOMMU_SLOTS);
   if (profile.changeProcess) slots.push(CHANGE_PROCESS_SLOT);
   if (profile.veventq) slots.push(VEVENTQ_SLOT);
+  if (profile.hwQueue) slots.push(HW_QUEUE_SLOT);
   return new Map(slots.map((each) => [each.shape.nr, each]));
 }
 
@@ -143,6 +145,13 @@ const VEVENTQ_SLOT = slot(uapi.VEVENTQ_ALLOC, function* (context, process, value
   const rc = yield* allocVeventq(context, command, process.files);
   values.outVeventqId = command.outVeventqId;
   values.outVeventqFd = command.outVeventqFd;
+  return rc;
+});
+
+const HW_QUEUE_SLOT = slot(uapi.HW_QUEUE_ALLOC, function* (context, _process, values) {
+  const command = { ...values, type: values.queueType };
+  const rc = yield* allocHwQueue(context, command);
+  values.outHwQueueId = command.outHwQueueId;
   return rc;
 });
 
