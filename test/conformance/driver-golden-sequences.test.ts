@@ -12,7 +12,7 @@ function setUp(options: MachineOptions) {
   const device = devices[0] as (typeof devices)[number];
   const alloc = (): PagingDomain => kernel.run(driver.allocPaging(device, 'user', 0, undefined)) as PagingDomain;
   const attach = (domain: IommuDomain): number => kernel.run(driver.attach(device, domain, undefined));
-  return { ...machine, device, alloc, attach, take };
+  return { ...machine, device, defaultDomain: machine.groups[0]?.defaultDomain as PagingDomain, alloc, attach, take };
 }
 
 const KERNELS = ['v6.12', 'v7.3'] as const;
@@ -106,8 +106,7 @@ describe.each(KERNELS)('%s', (kernel) => {
   });
 
   test('first stage: page-selective PASID-based IOTLB on unmap', () => {
-    const { kernel: k, groups, take } = setUp({ kernel, registers: 'firstStage' });
-    const domain = groups[0]?.defaultDomain as PagingDomain;
+    const { kernel: k, defaultDomain: domain, take } = setUp({ kernel, registers: 'firstStage' });
     k.run(domain.map(0x10_2000n, 0x8000_0000n, 0x1000n, 3));
     k.run(domain.map(0x10_3000n, 0x9000_0000n, 0x1000n, 3));
     const gather = emptyGather(false);
@@ -119,8 +118,8 @@ describe.each(KERNELS)('%s', (kernel) => {
   });
 
   test('whole-domain flush is one domain-selective descriptor', () => {
-    const { kernel: k, groups, take } = setUp({ kernel });
-    k.run((groups[0]?.defaultDomain as PagingDomain).flushAll());
+    const { kernel: k, defaultDomain, take } = setUp({ kernel });
+    k.run(defaultDomain.flushAll());
     expect(take()).toEqual([['0x200e2 0x0 0x0 0x0']]);
   });
 });

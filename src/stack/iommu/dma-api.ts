@@ -9,7 +9,7 @@
 import { pfnFromAddress } from '../../address.ts';
 import type { Kernel } from '../kernel/kernel.ts';
 import type { KernelTask } from '../kernel/task.ts';
-import { FlushQueue, type FlushQueueCounters, type FlushQueueKind } from './flush-queue.ts';
+import { FlushQueue, type FlushQueueCounters, type FlushQueueOptions } from './flush-queue.ts';
 import { emptyGather, IommuProt, type PagingDomain } from './ops.ts';
 
 /** One physically contiguous piece of a mapping, page aligned. */
@@ -45,12 +45,12 @@ export class DmaApi {
   readonly #unflushed = new Set<number>();
   #shortUnmaps = 0;
 
-  constructor(kernel: Kernel, domain: PagingDomain, kind: FlushQueueKind = 'per-cpu') {
+  constructor(kernel: Kernel, domain: PagingDomain, options: Partial<FlushQueueOptions> = {}) {
     this.#kernel = kernel;
     this.domain = domain;
     this.#queue =
       domain.type === 'dma-fq'
-        ? new FlushQueue(kernel, domain, kind, (iovaPfn, pageCount) => {
+        ? new FlushQueue(kernel, domain, { kind: 'per-cpu', timer: 'kernel', ...options }, (iovaPfn, pageCount) => {
             for (let page = iovaPfn; page < iovaPfn + pageCount; page++) this.#unflushed.delete(page);
           })
         : undefined;
@@ -58,6 +58,11 @@ export class DmaApi {
 
   get lazy(): boolean {
     return this.#queue !== undefined;
+  }
+
+  /** The queue of a lazy domain. */
+  get flushQueue(): FlushQueue | undefined {
+    return this.#queue;
   }
 
   /** Ranges queued and not yet given back; 0 in strict mode. */

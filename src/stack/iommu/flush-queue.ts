@@ -5,8 +5,6 @@
  *
  * A ring of n slots holds n - 1 entries. An entry remembers how many flushes had *started* when it was queued; it may go
  * once more flushes than that have *finished*.
- *
- * APPROX: the timer fires exactly its timeout after it was armed; the kernel's runs on jiffies, a tick or so later.
  */
 import type { Kernel } from '../kernel/kernel.ts';
 import { Mutex } from '../kernel/locks.ts';
@@ -15,6 +13,16 @@ import { emptyGather, type PagingDomain } from './ops.ts';
 
 /** Per-CPU rings with a short timer, or one long ring with a long timer (the variant for slow flushes). */
 export type FlushQueueKind = 'per-cpu' | 'single';
+
+/** How a flush queue is set up. */
+export interface FlushQueueOptions {
+  readonly kind: FlushQueueKind;
+  /**
+   * `kernel`: the timer expires by the model's clock. `caller`: only {@link FlushQueue.expireTimer} expires it, for a
+   * replay that follows a recorder whose timers came late.
+   */
+  readonly timer: 'kernel' | 'caller';
+}
 
 /** What happened in a queue so far. */
 export interface FlushQueueCounters {
@@ -42,7 +50,7 @@ interface Ring {
 export class FlushQueue {
   readonly #kernel: Kernel;
   readonly #domain: PagingDomain;
-  readonly #kind: FlushQueueKind;
+  readonly #options: FlushQueueOptions;
   readonly #slots: number;
   readonly #timeoutTicks: number;
   readonly #onFreed: (iovaPfn: number, pageCount: number) => void;
@@ -56,15 +64,16 @@ export class FlushQueue {
   constructor(
     kernel: Kernel,
     domain: PagingDomain,
-    kind: FlushQueueKind,
+    options: FlushQueueOptions,
     onFreed: (iovaPfn: number, pageCount: number) => void,
   ) {
     const { behaviours, costs } = kernel.profile;
     this.#kernel = kernel;
     this.#domain = domain;
-    this.#kind = kind;
-    this.#slots = kind === 'single' ? behaviours.singleFlushQueueEntries : behaviours.flushQueueEntries;
-    this.#timeoutTicks = kind === 'single' ? costs.singleFlushQueueTimeout : costs.flushQueueTimeout;
+    this.#options = options;
+    const single = options.kind === 'single';
+    this.#slots = single ? behaviours.singleFlushQueueEntries : behaviours.flushQueueEntries;
+    this.#timeoutTicks = single ? costs.singleFlushQueueTimeout : costs.flushQueueTimeout;
     this.#onFreed = onFreed;
   }
 
@@ -96,7 +105,12 @@ export class FlushQueue {
     ring.lock.release();
     if (this.#timerArmed) return;
     this.#timerArmed = true;
-    this.#kernel.startTimer(this.#timeoutTicks, () => this.#timeout());
+    if (this.#options.timer === 'kernel') this.#kernel.startTimer(this.#timeoutTicks, () => this.expireTimer());
+  }
+
+  /** True from the first entry after a timer flush until the timer expires. */
+  get timerArmed(): boolean {
+    return this.#timerArmed;
   }
 
   /** Flushes now and frees whatever that allows: an IOVA is wanted that still waits. */
@@ -106,7 +120,8 @@ export class FlushQueue {
     yield* this.#freeAll();
   }
 
-  *#timeout(): KernelTask<void> {
+  /** What the timer does when it expires (fq_flush_timeout). */
+  *expireTimer(): KernelTask<void> {
     this.#timerArmed = false;
     this.#counters.timerFlushes++;
     yield* this.#flush();
@@ -148,7 +163,7 @@ export class FlushQueue {
   }
 
   #ringOf(cpu: number): Ring {
-    const key = this.#kind === 'single' ? 0 : cpu;
+    const key = this.#options.kind === 'single' ? 0 : cpu;
     let ring = this.#rings.get(key);
     if (ring === undefined) {
       ring = { lock: new Mutex(this.#kernel.timeline, 'flush queue'), entries: [] };

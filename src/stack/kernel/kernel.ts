@@ -11,6 +11,8 @@ export class Kernel {
   readonly scheduler: Scheduler;
   readonly profile: KernelProfile;
   readonly costs: KernelCosts;
+  /** [ps] A tick at which a jiffy begins. A replay may align it with a recording; 0 otherwise. */
+  jiffyPhaseTick = 0 as Tick;
 
   constructor(profile: KernelProfile, timeline: Timeline = new Timeline()) {
     this.timeline = timeline;
@@ -30,11 +32,20 @@ export class Kernel {
   }
 
   /**
-   * Runs the task that `makeTask` makes, [ps] `deltaTicks` from now, in timer context: on no CPU's queue, since a
-   * timer interrupts whatever runs there.
+   * Runs the task that `makeTask` makes when a timer set now for [ps] `deltaTicks` expires (mod_timer): on no CPU's queue,
+   * since a timer interrupts whatever runs there. The delay is rounded up to whole jiffies, and the timer wheel fires one
+   * jiffy later, so that it is never early (Linux kernel/time/timer.c, calc_index).
+   *
+   * APPROX: the wheel's coarser upper levels (delays above 63 jiffies) are not rounded further.
    */
   startTimer(deltaTicks: number, makeTask: () => KernelTask<unknown>): void {
-    this.timeline.schedule((this.timeline.now + deltaTicks) as Tick, () => {
+    const jiffy = this.costs.jiffy;
+    let atTick = this.timeline.now + deltaTicks;
+    if (jiffy > 0) {
+      const sinceBoot = this.timeline.now - this.jiffyPhaseTick;
+      atTick = this.jiffyPhaseTick + (Math.floor(sinceBoot / jiffy) + Math.ceil(deltaTicks / jiffy) + 1) * jiffy;
+    }
+    this.timeline.schedule(atTick as Tick, () => {
       this.scheduler.start(makeTask());
     });
   }

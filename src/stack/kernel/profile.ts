@@ -81,6 +81,8 @@ export interface KernelCosts {
   /** [ps] Time from the first entry of a flush queue to its flush: a delay, not CPU time. */
   readonly flushQueueTimeout: number;
   readonly singleFlushQueueTimeout: number;
+  /** [ps] Period of the timer interrupt (1 / CONFIG_HZ), the grid of {@link flushQueueTimeout}; 0 = timers are exact. */
+  readonly jiffy: number;
 }
 
 /** One kernel as the stack sees it. */

@@ -34,6 +34,7 @@ const COMMON_COSTS: Omit<Costs, 'mapCall' | 'mapLeaf' | 'unmapCall' | 'unmapLeaf
   flushQueueAdd: assumption(30, 'ring slot under an uncontended lock'),
   flushQueueTimeout: { value: 10_000_000, basis: 'D', source: 'Linux drivers/iommu/dma-iommu.c: 10 ms' },
   singleFlushQueueTimeout: { value: 1_000_000_000, basis: 'D', source: 'Linux drivers/iommu/dma-iommu.c: 1000 ms' },
+  jiffy: assumption(4_000_000, 'CONFIG_HZ=250, the x86 default'),
 };
 
 /** 4K: 65 / 87 ns a call; 256 x 4K: 518 / 321 ns (map / unmap): base = one - slope, slope = (many - one) / 255. */

@@ -48,6 +48,7 @@ const COST_KEYS = [
   'flushQueueAdd',
   'flushQueueTimeout',
   'singleFlushQueueTimeout',
+  'jiffy',
 ] as const satisfies readonly (keyof KernelCosts)[];
 
 const costs = z.object(
