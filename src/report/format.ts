@@ -11,8 +11,8 @@ export const NOT_AVAILABLE = '–';
 function significant(value: number): string {
   if (value === 0) return '0';
   const magnitude = Math.abs(value);
-  if (magnitude >= 100) return Math.round(value).toString();
-  const decimals = magnitude >= 10 ? 1 : magnitude >= 1 ? 2 : 3;
+  // The bounds are where rounding carries into one more digit: 0.9996 is 1.00, not 1.000.
+  const decimals = magnitude >= 99.95 ? 0 : magnitude >= 9.995 ? 1 : magnitude >= 0.9995 ? 2 : 3;
   return value.toFixed(decimals);
 }
 

@@ -1,5 +1,6 @@
 /** Blocks of a report as HTML. Every text goes through {@link escapeHtml}. */
 import type { Block, Column, Fact, Table } from './document/block.ts';
+import { escapeHtml } from './escape-html.ts';
 import { plural } from './format.ts';
 
 /** A drawn chart, ready for the page; `charts/<name>.*` lie beside it. */
@@ -9,11 +10,6 @@ export interface PageChart {
   readonly span: 'half' | 'full';
   readonly wideSvg: string;
   readonly narrowSvg: string;
-}
-
-/** Text made safe for element content and quoted attributes. */
-export function escapeHtml(text: string): string {
-  return text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;').replaceAll('"', '&quot;');
 }
 
 /** Text with `code` spans of backquotes, and numbers kept on one line with their units. */
@@ -75,9 +71,9 @@ function tableHtml(table: Table): string {
   const open = `<div class="scroll${table.columns.length <= 4 ? ' fit' : ''}" tabindex="0" role="region" aria-label="${caption}">`;
   if (table.folded) {
     const count = `<span class="count">(${plural(table.rows.length, 'row')})</span>`;
-    return `<details><summary>${caption} ${count}</summary>${open}<table>${body}</div>${omitted}</details>`;
+    return `<details><summary>${caption} ${count}</summary>${open}<table aria-label="${caption}">${body}</div>${omitted}</details>`;
   }
-  return `<div>${open}<table><caption>${caption}</caption>${body}</div>${omitted}</div>`;
+  return `<div><h4>${caption}</h4>${open}<table aria-label="${caption}">${body}</div>${omitted}</div>`;
 }
 
 function classOf(column: Column, extra = ''): string {

@@ -64,6 +64,9 @@ section.part>p{max-width:80ch}
 .chapter+.chapter,.part+.chapter{margin-top:64px;border-top:3px solid var(--ink)}
 .chapter-head h2{font-size:26px}
 h3.section{font-size:21px;font-weight:650;padding-bottom:8px;border-bottom:1px solid var(--rule);margin-bottom:18px}
+.overview>*+*{margin-top:18px}
+div.overview{margin-top:20px}
+section.overview{padding-top:14px}
 .facts{display:grid;grid-template-columns:max-content minmax(0,1fr);gap:5px 28px}
 .facts dt{color:var(--muted)}
 .facts dd{overflow-wrap:anywhere;max-width:92ch}
@@ -79,7 +82,7 @@ h3.section{font-size:21px;font-weight:650;padding-bottom:8px;border-bottom:1px s
 .files a{color:inherit}
 .scroll{overflow-x:auto}
 table{border-collapse:collapse;width:100%;font-size:14px;line-height:1.4}
-caption{text-align:left;font-weight:600;padding:0 0 7px;font-size:15px}
+h4{margin:0 0 7px;font-size:15px;line-height:1.4;font-weight:600}
 th,td{padding:6px 10px;text-align:left;vertical-align:top;border-bottom:1px solid var(--grid)}
 th:first-child,td:first-child{padding-left:0}
 th:last-child,td:last-child{padding-right:0}
@@ -87,6 +90,7 @@ thead th{color:var(--muted);font-weight:500;font-size:13px;border-bottom-color:v
 tbody th{font-weight:400}
 .n{text-align:right;white-space:nowrap}
 td.wrap{min-width:15em}
+.scroll:not(.fit) td:not(.wrap){white-space:nowrap}
 .fit table{width:auto;min-width:min(100%,440px)}
 .columns .fit table{width:100%}
 details>summary{cursor:pointer;font-weight:600;padding:2px 0}
@@ -101,7 +105,7 @@ footer{margin-top:56px;padding-top:14px;border-top:1px solid var(--rule);color:v
 .verdict p{font-size:16px}.chart .wide{display:none}.chart .narrow{display:block}
 .facts{grid-template-columns:minmax(0,1fr);gap:0}.facts dd{margin-bottom:8px}}
 @media print{:root{color-scheme:light;${paletteDeclarations('light')}}body{font-size:10.5pt}.page{max-width:none;padding:0}
-nav.contents,.skip,.files{display:none}.chart,.tile,tr,.verdict{break-inside:avoid}h2,h3,caption{break-after:avoid}
+nav.contents,.skip,.files{display:none}.chart,.tile,tr,.verdict{break-inside:avoid}h2,h3,h4{break-after:avoid}
 .scroll{overflow:visible}details>*{display:revert}a{color:inherit;text-decoration:none}}
 `.trim();
 }

@@ -3,7 +3,8 @@
  * itself makes that a guarantee. Charts are inline SVG in two widths; the style sheet shows the one that fits.
  */
 import type { Chapter, ReportDocument, Section } from './document/block.ts';
-import { blockHtml, escapeHtml, inlineHtml, type PageChart } from './html-blocks.ts';
+import { escapeHtml } from './escape-html.ts';
+import { blockHtml, inlineHtml, type PageChart } from './html-blocks.ts';
 import { pageStyle } from './html-style.ts';
 import { PALETTE_NAME } from './palette.ts';
 import type { ReportModel } from './schema.ts';
@@ -25,10 +26,10 @@ export function reportHtml(
   charts: readonly ReadonlyMap<string, PageChart>[],
   formats: readonly string[],
 ): string {
-  const several = document.chapters.length > 1;
+  const single = document.chapters.length === 1;
   const overview = document.overview.map((block) => blockHtml(block, new Map())).join('\n');
   const chapters = document.chapters.map((chapter, index) =>
-    chapterHtml(chapter, charts[index] ?? new Map(), several ? `case${index + 1}-` : ''),
+    chapterHtml(chapter, charts[index] ?? new Map(), single ? '' : `case${index + 1}-`, single ? overview : ''),
   );
   return `<!doctype html>
 <html lang="en">
@@ -46,7 +47,7 @@ export function reportHtml(
 <div class="page">
 <header class="brand"><span><b>iommu-replay</b> run report</span><span>version ${escapeHtml(model.tool_version)}</span></header>
 <main id="content">
-${several || overview !== '' ? overviewHtml(document, overview, several) : ''}
+${single ? '' : overviewHtml(document, overview)}
 ${chapters.join('\n')}
 ${sectionHtml(document.modelCard, new Map(), '', 2)}
 </main>
@@ -65,17 +66,23 @@ function othersHtml(formats: readonly string[]): string {
   return links.length === 0 ? '' : `The same report: ${links.join(', ')}. `;
 }
 
-function overviewHtml(document: ReportDocument, overview: string, several: boolean): string {
-  const head = several ? `<h1>${escapeHtml(document.title)}</h1>` : '';
+/** Head of a page with several cases, or none. */
+function overviewHtml(document: ReportDocument, overview: string): string {
   const links = document.chapters.map(
     (chapter, index) =>
       `<li><a href="#case${index + 1}">${escapeHtml(chapter.title)}, ${escapeHtml(chapter.subtitle)}</a></li>`,
   );
-  const contents = several ? `<nav class="contents" aria-label="Cases"><ul>${links.join('')}</ul></nav>` : '';
-  return `<section class="part">${head}${overview}${contents}</section>`;
+  const contents =
+    links.length === 0 ? '' : `<nav class="contents" aria-label="Cases"><ul>${links.join('')}</ul></nav>`;
+  return `<section class="part overview"><h1>${escapeHtml(document.title)}</h1>${overview}${contents}</section>`;
 }
 
-function chapterHtml(chapter: Chapter, charts: ReadonlyMap<string, PageChart>, prefix: string): string {
+function chapterHtml(
+  chapter: Chapter,
+  charts: ReadonlyMap<string, PageChart>,
+  prefix: string,
+  overview: string,
+): string {
   const level = prefix === '' ? 'h1' : 'h2';
   const worst = ['bad', 'warn'].find((tone) => chapter.badges.some((badge) => badge.tone === tone)) ?? 'good';
   const list = chapter.badges.map((badge) => `<li class="${badge.tone}">${inlineHtml(badge.text)}</li>`);
@@ -93,6 +100,7 @@ function chapterHtml(chapter: Chapter, charts: ReadonlyMap<string, PageChart>, p
   return `<article class="chapter" id="${prefix.replace(/-$/, '') || 'run'}">
 <div class="chapter-head"><${level}>${escapeHtml(chapter.title)}</${level}><p class="subtitle">${escapeHtml(chapter.subtitle)}</p></div>
 <div class="verdict ${worst}"><ul class="badges" aria-label="State">${list.join('')}</ul><p>${inlineHtml(chapter.sentence)}</p></div>
+${overview === '' ? '' : `<div class="overview">${overview}</div>`}
 <dl class="tiles">${tiles.join('\n')}</dl>
 <dl class="answers">${answers.join('\n')}</dl>
 ${provenanceHtml(chapter)}

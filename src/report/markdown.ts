@@ -96,5 +96,8 @@ function codeSpan(text: string): string {
 
 /** Keeps recorded text from being read as markup; back quotes stay, they are the report's own code spans. */
 function escapeMarkdown(text: string): string {
-  return text.replace(/[\\*_[\]<>|#]/g, '\\$&').replace(/\s*\n\s*/g, ' ');
+  return text
+    .replace(/[\\*_[\]|#]/g, '\\$&')
+    .replaceAll('<', '&lt;')
+    .replace(/\s*\n\s*/g, ' ');
 }

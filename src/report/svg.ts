@@ -3,6 +3,7 @@
  * ids restart, and text is measured by a table instead of an installed font.
  */
 import * as vega from 'vega';
+import { escapeHtml } from './escape-html.ts';
 import { PALETTE } from './palette.ts';
 import { textWidth } from './text-width.ts';
 
@@ -24,10 +25,17 @@ export async function renderSvg(spec: vega.Spec): Promise<string> {
   const view = new vega.View(vega.parse(spec), { renderer: 'none' });
   try {
     await view.runAsync();
-    return await view.toSVG();
+    return roundCoordinates(await view.toSVG());
   } finally {
     view.finalize();
   }
+}
+
+/** Hundredths of a pixel are enough; more only makes the file larger. */
+function roundCoordinates(svg: string): string {
+  return svg.replace(/ (?:transform|d|x|y|x2|y2|width|height)="[^"]*"/g, (attribute) =>
+    attribute.replace(/\d+\.\d{3,}/g, (number) => String(Math.round(Number(number) * 100) / 100)),
+  );
 }
 
 /** Accessible name and description of an inline chart. */
@@ -45,14 +53,12 @@ export interface SvgLabel {
 export function inlineSvg(svg: string, { id, label, cssClass }: SvgLabel): string {
   let text = svg;
   for (const [name, colour] of Object.entries(PALETTE)) text = text.replaceAll(`"${colour.light}"`, `"var(--${name})"`);
+  // The whole is one image: roles inside it, and the font that the page sets anyway, are dead weight.
+  text = text.replace(/ (?:role|aria-roledescription|aria-hidden|font-family)="[^"]*"/g, '');
   text = text.replace(/ id="([^"]+)"/g, ` id="${id}-$1"`).replace(/url\(#([^)]+)\)/g, `url(#${id}-$1)`);
-  const opening = `<svg class="${cssClass}" role="img" aria-label="${escapeAttribute(label)}" focusable="false"`;
+  const opening = `<svg class="${cssClass}" role="img" aria-label="${escapeHtml(label)}" focusable="false"`;
   return text.replace(/^<svg[^>]*?viewBox="([^"]+)"[^>]*>/, (_, viewBox: string) => {
     const [, , width] = viewBox.split(' ');
     return `${opening} viewBox="${viewBox}" style="max-width:${width}px" fill="none" stroke-miterlimit="10">`;
   });
-}
-
-function escapeAttribute(text: string): string {
-  return text.replaceAll('&', '&amp;').replaceAll('"', '&quot;').replaceAll('<', '&lt;');
 }

@@ -19,7 +19,8 @@ import { badges, provenance, sentence, tiles } from './summary.ts';
 export function reportDocument(model: ReportModel): ReportDocument {
   const workloads = [...new Set(model.cases.map(({ workload }) => workload))];
   return {
-    title: workloads.length === 1 ? workloads[0]! : `${workloads.length} workloads`,
+    title:
+      workloads.length === 1 ? workloads[0]! : workloads.length === 0 ? 'No result' : `${workloads.length} workloads`,
     overview: overview(model),
     chapters: model.cases.map((facts) => chapter(model, facts)),
     modelCard: modelCardChapter(model.model_card),
