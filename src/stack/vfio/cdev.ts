@@ -5,7 +5,7 @@
 import type { Pasid } from '../../address.ts';
 import { Errno } from '../../errno.ts';
 import type { PageTableChange } from '../iommufd/auto-domain.ts';
-import { IommufdContext } from '../iommufd/context.ts';
+import { IommufdFile } from '../iommufd/iommufd-file.ts';
 import type { FileTable } from '../kernel/file-table.ts';
 import type { KernelTask } from '../kernel/task.ts';
 import type { VfioDevice } from './device.ts';
@@ -74,10 +74,10 @@ function* bindLocked(
   if (refused !== 0) return refused;
   const open = files.get(command.iommufd);
   if (open === undefined) return -Errno.EBADF;
-  if (!(open instanceof IommufdContext)) return -Errno.EBADFD;
+  if (!(open instanceof IommufdFile)) return -Errno.EBADFD;
   open.file.get();
   device.vm = file.vm;
-  file.iommufd = open;
+  file.iommufd = open.context;
   let error = yield* openFirst(file);
   if (error === 0) {
     error = command.copyOut(file.deviceId);
