@@ -56,8 +56,8 @@ export const CONTROL_SCHEMA = {
   /** [ns] Recorded duration; 0xffffffff when unknown. */
   recordedDurationNs: 'u32',
   /**
-   * 1 + row that must be complete before this call; 0 = none. The row is in `dma-<unit>.arrow` of the device's unit, of
-   * the only unit when the row names no device.
+   * 1 + row that must be complete before this call; 0 = none. The row is in `dma-<unit>.arrow` of the device's unit; of
+   * the first unit of the call's closed world when the row names no device.
    */
   afterDma: 'u32',
   /** Free text of `marker` events. */

@@ -79,6 +79,8 @@ export function checkControl(bundle: BundleReader, problems: FileProblems): Cont
       const afterDma = columns.afterDma[i]!;
       if (afterDma === 0) continue;
       const unit = device === NONE_U32 ? onlyUnit : (devices[device]?.unit ?? -1);
+      // A call on a context without a device waits in its closed world, which takes a plan to know.
+      if (device === NONE_U32 && onlyUnit < 0) continue;
       if (unit < 0) problems.error(row, 'afterDma', () => 'afterDma on a row that names no device behind a unit');
       else waits.push({ controlRow: row, sequence, unit, dmaRow: afterDma - 1 });
     }

@@ -1,0 +1,77 @@
+import { expect, test } from 'vitest';
+import * as z from 'zod';
+import { applyOverrides, decodeJson, decodeStrict } from '../../src/decode.ts';
+import { ConfigError } from '../../src/input-error.ts';
+
+const schema = z.object({
+  name: z.string(),
+  iotlb: z.object({ entries: z.int().positive(), ways: z.int().optional() }),
+  levels: z.array(z.object({ hitCycles: z.int() })).default([]),
+  policy: z
+    .discriminatedUnion('kind', [
+      z.object({ kind: z.literal('lru') }),
+      z.object({ kind: z.literal('random'), seed: z.int() }),
+    ])
+    .optional(),
+  costs: z.record(z.string(), z.object({ valueNs: z.number() })).optional(),
+});
+const good = { name: 'x', iotlb: { entries: 4 } };
+
+function errorOf(value: unknown): ConfigError {
+  try {
+    decodeStrict(schema, value, 'p.json');
+  } catch (error) {
+    if (error instanceof ConfigError) return error;
+    throw error;
+  }
+  throw new Error('decoded without an error');
+}
+
+test('a decoded value is frozen all the way down', () => {
+  const value = decodeStrict(schema, good, 'p.json');
+  expect(value).toEqual({ ...good, levels: [] });
+  expect(Object.isFrozen(value) && Object.isFrozen(value.iotlb) && Object.isFrozen(value.levels)).toBe(true);
+});
+
+test.each([
+  [{ ...good, iotlb: { entries: 4, wasy: 2 } }, 'iotlb.wasy', "unknown key, did you mean 'ways'?"],
+  [
+    { ...good, levels: [{ hitCycles: 1 }, { hitCycle: 1 }] },
+    'levels.1.hitCycle',
+    "unknown key, did you mean 'hitCycles'?",
+  ],
+  [{ ...good, policy: { kind: 'random', sede: 1 } }, 'policy.sede', "unknown key, did you mean 'seed'?"],
+  [{ ...good, policy: { kind: 'lru', seed: 1 } }, 'policy.seed', 'unknown key'],
+  [{ ...good, costs: { map: { valueNS: 1 } } }, 'costs.map.valueNS', "unknown key, did you mean 'valueNs'?"],
+  [{ ...good, zebra: 1 }, 'zebra', 'unknown key'],
+  [{ ...good, toString: 1 }, 'toString', 'unknown key'],
+])('an unknown key is named with its path and the nearest known key: %j', (value, path, reason) => {
+  expect(errorOf(value)).toMatchObject({ source: 'p.json', path, reason, exitCode: 2 });
+});
+
+test('a wrong type is named with its path', () => {
+  expect(errorOf({ ...good, iotlb: { entries: 'many' } })).toMatchObject({ path: 'iotlb.entries' });
+  expect(errorOf({ ...good, iotlb: { entries: 'many' } }).message).toMatch(/^p\.json: iotlb\.entries: expected/);
+});
+
+test('text that is no JSON is a configuration error', () => {
+  expect(() => decodeJson(schema, '{', 'p.json')).toThrow(ConfigError);
+});
+
+test('overrides assign numbers, strings and list members without touching the original', () => {
+  const base = { iotlb: { entries: 4 }, levels: [{ hitCycles: 1 }, { hitCycles: 2 }], name: 'x' };
+  const changed = applyOverrides(base, ['iotlb.entries=64', 'levels.1.hitCycles=9', 'name=fast', 'iotlb.ways=8']);
+  expect(changed).toEqual({
+    iotlb: { entries: 64, ways: 8 },
+    levels: [{ hitCycles: 1 }, { hitCycles: 9 }],
+    name: 'fast',
+  });
+  expect(base.iotlb.entries).toBe(4);
+});
+
+test.each(['noequals', '=1', 'iotlb.entries.deep=1', 'levels.7.hitCycles=1', '__proto__.x=1', 'a..b=1'])(
+  'an override that means nothing is refused: %s',
+  (override) => {
+    expect(() => applyOverrides({ iotlb: { entries: 4 }, levels: [] }, [override])).toThrow(ConfigError);
+  },
+);
