@@ -211,6 +211,7 @@ export class DmaFeed {
     }
     this.#issuedRows += reached - from;
     chunk.pending -= reached - from;
+    lane.lastIssue = issueTick[reached - 1 - base]!;
     lane.advance(reached);
     if (reached < to) this.#heap.update(lane);
     else this.#refresh(lane);
@@ -261,7 +262,8 @@ export class DmaFeed {
       if (lane.resolved > lane.next) {
         const chunkIndex = Math.floor(lane.next / this.#chunkRows);
         const chunk = this.#chunks[chunkIndex - this.#firstChunk]!;
-        lane.key = chunk.input.notBefore[lane.next - chunk.firstRow]!;
+        // A device issues its rows in order, so none before the one it issued last.
+        lane.key = Math.max(chunk.input.notBefore[lane.next - chunk.firstRow]!, lane.lastIssue);
         this.#heap.update(lane);
         this.#load(chunkIndex + this.#lookaheadChunks);
         return;

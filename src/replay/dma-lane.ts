@@ -17,6 +17,8 @@ export class DmaLane {
   resolved = 0;
   /** [ps] No row of this lane issues before: a lower bound, exact once the unit was asked. {@link BLOCKED}: unknown. */
   key = BLOCKED;
+  /** [ps] Issue of the row before the next. */
+  lastIssue = 0;
   /** 1 + control row the next row waits for; 0 = none. */
   waitsForControl = 0;
   /** 1 + DMA row of the unit the next row waits for (skew limit); 0 = none. */

@@ -12,6 +12,10 @@ export interface PlannedWorkload {
   readonly name: string;
   readonly bundlePath: string;
   readonly worlds: readonly ClosedWorld[];
+  /** DMA rows by unit. */
+  readonly unitRows: readonly number[];
+  /** Kernels of this workload: unless told otherwise a recording is replayed on its own. */
+  readonly kernels: readonly PlannedProfile[];
   /** Scenarios of this workload: its default pacing may differ from another's. */
   readonly scenarios: readonly Scenario[];
 }
@@ -27,7 +31,6 @@ export interface PlannedProfile {
 export interface JobSpace {
   readonly workloads: readonly PlannedWorkload[];
   readonly hardware: readonly PlannedProfile[];
-  readonly kernels: readonly PlannedProfile[];
   /** [rows] {@link JobSpec.batchRows}. */
   readonly batchRows: number;
 }
@@ -38,7 +41,7 @@ export function planJobs(space: JobSpace): JobSpec[] {
   for (const workload of space.workloads) {
     for (const [shard, world] of workload.worlds.entries()) {
       for (const hardware of space.hardware) {
-        for (const kernel of space.kernels) {
+        for (const kernel of workload.kernels) {
           for (const scenario of workload.scenarios) {
             jobs.push({
               key: jobKey(workload.name, shard, hardware.name, kernel.name, scenario.name),
@@ -46,10 +49,12 @@ export function planJobs(space: JobSpace): JobSpec[] {
               workload: workload.name,
               shard,
               world,
+              dmaRows: world.units.reduce((rows, unit) => rows + (workload.unitRows[unit] ?? 0), 0),
               hardware: hardware.profile,
               kernel: kernel.profile,
               scenario: scenario.name,
               pacing: scenario.pacing,
+              ...(scenario.defaultDomain === undefined ? {} : { defaultDomain: scenario.defaultDomain }),
               batchRows: space.batchRows,
             });
           }

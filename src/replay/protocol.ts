@@ -27,12 +27,16 @@ export interface JobSpec {
   readonly shard: number;
   /** The closed world itself, so that a worker need not plan again. */
   readonly world: ClosedWorld;
+  /** DMA rows of the world: long jobs are started first. */
+  readonly dmaRows: number;
   /** Resolved profiles travel by value, so that a worker reads no profile file. */
   readonly hardware: unknown;
   readonly kernel: unknown;
   /** Name of the scenario; the pacing belongs to it. */
   readonly scenario: string;
   readonly pacing: Pacing;
+  /** Default domain of kernel-driven devices instead of the recorded one: strict, lazy or passed through. */
+  readonly defaultDomain?: 'dma' | 'dma-fq' | 'identity' | undefined;
   /** [rows] Rows per call of the data plane; does not change any result. */
   readonly batchRows: number;
 }
@@ -144,6 +148,8 @@ export interface JobResult {
   readonly shard: number;
   readonly hardwareProfile: string;
   readonly kernelProfile: string;
+  /** Name of the scenario. */
+  readonly scenario?: string | undefined;
   readonly pacing: Pacing;
   readonly dmaRows: number;
   readonly controlRows: number;

@@ -1,0 +1,112 @@
+/** One job from bundle to result: boot a machine, replay one closed world on it, and put together what came out. */
+import type { VtdConfig } from '../hw/vtd/config.ts';
+import { TimePart } from '../hw/vtd/counters.ts';
+import type { VtdUnit } from '../hw/vtd/unit.ts';
+import { InputError } from '../input-error.ts';
+import type { KernelProfile } from '../stack/kernel/profile.ts';
+import { BundleReader } from '../trace/reader.ts';
+import { countersByUnit, invalidationStats, tallyDifference, tallyUnit } from './analyses/caches.ts';
+import { JobAnalyses, type JobFindings } from './analyses/job-analyses.ts';
+import { Machine } from './machine.ts';
+import { PacingClock } from './pacing.ts';
+import type { JobResult, JobSpec, TimeBreakdown } from './protocol.ts';
+import { Replayer } from './replayer.ts';
+
+/**
+ * Replays a job. Throws InputError for rows that cannot be replayed and ReplayStalledError for rows that wait for each
+ * other.
+ */
+export function replayJob(job: JobSpec): JobResult {
+  const bundle = BundleReader.open(job.bundlePath);
+  try {
+    return replayBundle(job, bundle);
+  } finally {
+    bundle.close();
+  }
+}
+
+function replayBundle(job: JobSpec, bundle: BundleReader): JobResult {
+  const hardware = job.hardware as VtdConfig;
+  const kernel = job.kernel as KernelProfile;
+  const { world, defaultDomain } = job;
+  const machine = new Machine({ bundle, world, hardware, kernel, defaultDomain });
+  const { originTick } = machine;
+  const clock = new PacingClock(job.pacing, originTick);
+  const { manifest } = bundle;
+  if (!clock.reaches(manifest.time.windowEndNs)) {
+    const reason = `its last row at ${manifest.time.windowEndNs} ns lies beyond what model time can hold (2^53 ps)`;
+    throw new InputError({ file: job.bundlePath, reason });
+  }
+  const units = [...machine.units.values()];
+  const boot = units.map(tallyUnit);
+  const bootTimes = sumTimes(units);
+  const analyses = new JobAnalyses({ devices: manifest.topology.devices, originTick });
+  const replayer = new Replayer({
+    bundle,
+    world,
+    timeline: machine.kernel.timeline,
+    scheduler: machine.kernel.scheduler,
+    unitAt: (index) => machine.unitAt(index),
+    calls: machine.calls,
+    clock,
+    batchRows: job.batchRows,
+    onChunk: (chunk) => analyses.onDmaBatch(chunk.input, chunk.results),
+    onCall: (call) => analyses.onControlCall(call),
+  });
+  const counts = replayer.run();
+  const findings = analyses.finish();
+  const tallies = units.map((unit, index) => tallyDifference(tallyUnit(unit), boot[index]!));
+  const { control } = findings;
+  return {
+    key: job.key,
+    workload: job.workload,
+    shard: job.shard,
+    hardwareProfile: hardware.name,
+    kernelProfile: kernel.name,
+    pacing: job.pacing,
+    scenario: job.scenario,
+    dmaRows: counts.dmaRows,
+    controlRows: counts.controlRows,
+    spanPs: Math.max(0, findings.span.last - findings.span.first),
+    devices: findings.devices,
+    time: timeBreakdown(units, bootTimes, findings),
+    counters: countersByUnit(tallies),
+    invalidation: invalidationStats(tallies),
+    throughput: findings.throughput,
+    latencyOverTime: findings.latencyOverTime,
+    controlLatency: control.latency,
+    markers: control.markers,
+    markersOmitted: control.markersOmitted,
+    faults: findings.faults,
+    divergences: control.divergences,
+    diagnostics: machine.diagnosticCounts(),
+  };
+}
+
+/** [ps] Sum over units by TimePart. */
+function sumTimes(units: readonly VtdUnit[]): bigint[] {
+  return Object.values(TimePart).map((part) => units.reduce((sum, unit) => sum + unit.times.total(part), 0n));
+}
+
+function timeBreakdown(units: readonly VtdUnit[], boot: readonly bigint[], findings: JobFindings): TimeBreakdown {
+  const sums = sumTimes(units).map((sum, part) => Number(sum - (boot[part] ?? 0n)));
+  const part = (index: number): number => sums[index] ?? 0;
+  const { account } = findings.control;
+  return {
+    windowPs: part(TimePart.window),
+    linkPs: part(TimePart.link),
+    iotlbHitPs: part(TimePart.iotlbHit),
+    contextWalkPs: part(TimePart.contextWalk),
+    pageWalkPs: part(TimePart.pageWalk),
+    walkQueuePs: part(TimePart.walkQueue),
+    memoryPs: part(TimePart.memory),
+    control: {
+      iovaPs: account.iova,
+      tablePs: account.table,
+      submitPs: account.submit,
+      waitPs: account.wait,
+      lockPs: account.lock,
+      otherPs: account.other,
+    },
+  };
+}
