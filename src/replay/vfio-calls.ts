@@ -8,6 +8,7 @@ import { IommufdContext } from '../stack/iommufd/context.ts';
 import { getDirtyBitmap, setDirtyTracking } from '../stack/iommufd/dirty-tracking.ts';
 import { allocHwpt } from '../stack/iommufd/hwpt-alloc.ts';
 import { allocIoas, ioasCopy, ioasMap, ioasUnmap } from '../stack/iommufd/ioas-commands.ts';
+import { IommufdFile } from '../stack/iommufd/iommufd-file.ts';
 import { type IommufdProfile, iommufdProfile } from '../stack/iommufd/profile.ts';
 import { MapFlag } from '../stack/iommufd/uapi.ts';
 import type { Kernel } from '../stack/kernel/kernel.ts';
@@ -168,7 +169,7 @@ export class VfioCalls {
 
   #openIommufd(row: ControlRow): CallOutcome {
     const context = new IommufdContext(this.#kernel, this.#iommufd);
-    const fd = this.#process.files.install(context);
+    const fd = this.#process.files.install(new IommufdFile(context));
     if (fd < 0) return { result: fd };
     this.#contexts.set(row.context, { fd, context, ids: new Map(), mappings: new UserMappings() });
     return { result: fd };
