@@ -42,6 +42,25 @@ export class IommufdFile implements OpenFile {
     return yield* this.#run(slot, process, argument, userBytes);
   }
 
+  /**
+   * mmap(MAP_SHARED) of a region that an object of the context granted; the mapping holds a user on that object.
+   * Errors: EINVAL, ENXIO.
+   */
+  *mmap(process: Process, address: bigint, lengthBytes: bigint, offsetBytes: bigint): KernelTask<number> {
+    const { mmaps } = this.context;
+    const region = mmaps.map({ offsetBytes, lengthBytes, shared: true, executable: false });
+    if (typeof region === 'number') return region;
+    const owner = {
+      file: this.file,
+      opened: () => void region.owner.users++,
+      closed: () => mmaps.unmap(region),
+    };
+    const rc = yield* process.memory.map(address, lengthBytes, { bytes: region.bytes, owner });
+    // The region counts itself while it exists; what the look-up took goes back.
+    mmaps.unmap(region);
+    return rc;
+  }
+
   *#run(slot: IoctlSlot, process: Process, argument: bigint, userBytes: number): KernelTask<number> {
     const { knownBytes, minBytes, layout } = slot.shape;
     if (userBytes < minBytes) return -Errno.EINVAL;

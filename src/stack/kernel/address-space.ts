@@ -32,8 +32,8 @@ export interface RegionOptions {
   readonly file?: MemoryFile;
   /** [4 KiB pages] */
   readonly filePage?: number;
-  /** Frames of a device or of the kernel (VM_PFNMAP): readable by the CPU, never pinned. */
-  readonly firstPfn?: number;
+  /** Kernel memory shown to the process (VM_PFNMAP): the CPU may use it, nobody can pin it. */
+  readonly bytes?: Uint8Array;
   /** Told when the region appears, is split and goes. */
   readonly owner?: RegionOwner;
 }
@@ -47,7 +47,7 @@ interface Region {
   readonly huge: boolean;
   readonly file: MemoryFile | undefined;
   readonly filePage: number;
-  readonly firstPfn: number | undefined;
+  readonly bytes: Uint8Array | undefined;
   readonly owner: RegionOwner | undefined;
   /** Frames of anonymous pages, by page number - start; 0 = not yet touched. */
   readonly pages: Float64Array | undefined;
@@ -55,6 +55,9 @@ interface Region {
 
 /** Frames in a run: pages the per-CPU lists take from the buddy allocator at once (zone_batchsize, mm/page_alloc.c). */
 const ANONYMOUS_RUN = 63;
+
+/** What an untouched page reads as. Never written. */
+const ZERO_PAGE = new Uint8Array(PAGE_SIZE);
 
 /** [4 KiB pages] End of user space, 47-bit TASK_SIZE. */
 const USER_PAGES = 2 ** 35 - 1;
@@ -86,7 +89,7 @@ export class AddressSpace {
     const start = Number(address >> 12n);
     const end = start + Number((lengthBytes + 4095n) >> 12n);
     yield* this.#clear(start, end);
-    const { file, firstPfn } = options;
+    const { file, bytes } = options;
     this.#insert({
       start,
       end,
@@ -95,9 +98,9 @@ export class AddressSpace {
       huge: options.huge ?? false,
       file,
       filePage: options.filePage ?? 0,
-      firstPfn,
+      bytes,
       owner: options.owner,
-      pages: file === undefined && firstPfn === undefined ? new Float64Array(end - start) : undefined,
+      pages: file === undefined && bytes === undefined ? new Float64Array(end - start) : undefined,
     });
     return 0;
   }
@@ -136,10 +139,7 @@ export class AddressSpace {
   /** Frame behind a user address as a CPU access would find it; undefined = EFAULT. */
   frameAt(address: bigint, write: boolean): number | undefined {
     const pfn = this.#fault(Number(address >> 12n), write);
-    if (pfn >= 0) return pfn;
-    const region = this.#find(Number(address >> 12n));
-    if (region?.firstPfn === undefined || (write ? !region.writable : !region.readable)) return undefined;
-    return region.firstPfn + Number(address >> 12n) - region.start;
+    return pfn < 0 ? undefined : pfn;
   }
 
   /** copy_from_user: the bytes, or undefined = EFAULT. */
@@ -148,12 +148,11 @@ export class AddressSpace {
     let done = 0;
     while (done < lengthBytes) {
       const at = address + BigInt(done);
-      const pfn = this.frameAt(at, false);
-      if (pfn === undefined) return undefined;
+      const page = this.#pageBytes(Number(at >> 12n), false);
+      if (page === undefined) return undefined;
       const offset = Number(at & 4095n);
       const part = Math.min(lengthBytes - done, PAGE_SIZE - offset);
-      const page = this.frames.peek(pfn);
-      if (page !== undefined) out.set(page.subarray(offset, offset + part), done);
+      out.set(page.subarray(offset, offset + part), done);
       done += part;
     }
     return out;
@@ -164,11 +163,11 @@ export class AddressSpace {
     let done = 0;
     while (done < bytes.length) {
       const at = address + BigInt(done);
-      const pfn = this.frameAt(at, true);
-      if (pfn === undefined) return false;
+      const page = this.#pageBytes(Number(at >> 12n), true);
+      if (page === undefined) return false;
       const offset = Number(at & 4095n);
       const part = Math.min(bytes.length - done, PAGE_SIZE - offset);
-      this.frames.bytes(pfn).set(bytes.subarray(done, done + part), offset);
+      page.set(bytes.subarray(done, done + part), offset);
       done += part;
     }
     return true;
@@ -201,6 +200,19 @@ export class AddressSpace {
     this.#alive = false;
   }
 
+  /** Bytes of a page for a CPU access; undefined = EFAULT. Only to be read unless `write`. */
+  #pageBytes(vpn: number, write: boolean): Uint8Array | undefined {
+    const region = this.#find(vpn);
+    if (region?.bytes !== undefined && !this.#placed.has(vpn)) {
+      if (write ? !region.writable : !region.readable) return undefined;
+      const offset = (vpn - region.start) * PAGE_SIZE;
+      return region.bytes.subarray(offset, offset + PAGE_SIZE);
+    }
+    const pfn = this.#fault(vpn, write);
+    if (pfn < 0) return undefined;
+    return write ? this.frames.bytes(pfn) : (this.frames.peek(pfn) ?? ZERO_PAGE);
+  }
+
   /** Frame of a page for an access of that kind, touching it when needed; -EFAULT. @hot */
   #fault(vpn: number, write: boolean): number {
     if (this.#placed.size > 0) {
@@ -208,7 +220,7 @@ export class AddressSpace {
       if (placed !== undefined) return placed;
     }
     const region = this.#find(vpn);
-    if (region === undefined || region.firstPfn !== undefined) return -Errno.EFAULT;
+    if (region === undefined || region.bytes !== undefined) return -Errno.EFAULT;
     if (write ? !region.writable : !region.readable) return -Errno.EFAULT;
     if (region.file !== undefined) return region.file.page(region.filePage + vpn - region.start);
     const pages = region.pages as Float64Array;
@@ -290,7 +302,7 @@ function part(region: Region, start: number, end: number): Region {
     start,
     end,
     filePage: region.filePage + skipped,
-    firstPfn: region.firstPfn === undefined ? undefined : region.firstPfn + skipped,
+    bytes: region.bytes?.subarray(skipped * PAGE_SIZE),
     pages: region.pages?.subarray(skipped, end - region.start),
   };
 }

@@ -7,6 +7,8 @@ import type { KernelTask } from './task.ts';
 export interface OpenFile {
   /** Holders of the open file; the last one releases it. */
   readonly file: FileReferences;
+  /** read(): bytes read or a negative errno; absent = EINVAL. */
+  read?(lengthBytes: number): number;
 }
 
 /** 0, 1 and 2 are the standard streams. */
@@ -25,6 +27,22 @@ export class FileTable {
     if (fd >= this.limit) return -Errno.EMFILE;
     this.#files.set(fd, file);
     return fd;
+  }
+
+  /** Installs a file at a free descriptor of the caller's choice: standard streams. */
+  installAt(fd: number, file: OpenFile): void {
+    this.#files.set(fd, file);
+  }
+
+  /** fork(): the same open files at the same descriptors. */
+  fork(): FileTable {
+    const child = new FileTable();
+    child.limit = this.limit;
+    for (const [fd, file] of this.#files) {
+      file.file.get();
+      child.#files.set(fd, file);
+    }
+    return child;
   }
 
   /** The open file behind `fd`, without taking a reference; undefined = EBADF. */
