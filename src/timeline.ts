@@ -2,7 +2,7 @@
  * The one clock of a machine: events in (tick, order of scheduling). Everything that happens at a time of its own
  * (kernel tasks, queue steps, lock hand-offs) runs from here; the data plane only compares {@link Timeline.next}.
  */
-import { assert } from './assert.ts';
+import { InvariantError } from './assert.ts';
 import { NEVER, type Tick } from './units.ts';
 
 /** Runs at its tick. It may schedule further events, at the same tick or later. */
@@ -30,7 +30,8 @@ export class Timeline {
 
   /** Schedules `handler` at `atTick`, which must not lie before {@link now}. */
   schedule(atTick: Tick, handler: TimelineHandler): void {
-    assert(atTick >= this.now, `event at ${atTick} ps scheduled in the past of ${this.now} ps`);
+    // Not assert(): its message would be built for every event.
+    if (atTick < this.now) throw new InvariantError(`event at ${atTick} ps scheduled in the past of ${this.now} ps`);
     const event: TimelineEvent = { tick: atTick, order: this.#order++, handler };
     const heap = this.#heap;
     let hole = heap.length;

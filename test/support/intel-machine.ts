@@ -18,8 +18,8 @@ export const REGISTERS = {
   scalable: { cap: 'd2008c222f0606', ecap: '480080f00f4a', scalable: true },
   scalableCachingMode: { cap: 'd2008c222f0686', ecap: '480080f00f4a', scalable: true },
   firstStage: { cap: '81d2008c222f0606', ecap: '880000f00f4a', scalable: true },
-  /** No recording: scalable with both stages, PASID of 20 bits, device TLB, dirty bits, coherent walks. */
-  server: { cap: '81d2008c222f0606', ecap: '1e9ce0f00fcf', scalable: true },
+  /** No recording: scalable with both stages, nesting, 20-bit PASIDs, device TLB, page requests, dirty bits, coherent. */
+  server: { cap: '81d2008c222f0606', ecap: '1e998a4f00fcf', scalable: true },
 } as const;
 
 /** How a test machine is built. */

@@ -13,7 +13,7 @@
  *
  * APPROX: mutex and spinlock differ only in name. Spinning occupies the CPU, and so does any task here until it ends.
  */
-import { assert } from '../../assert.ts';
+import { InvariantError } from '../../assert.ts';
 import type { Timeline } from '../../timeline.ts';
 import type { Tick } from '../../units.ts';
 import type { Condition } from './task.ts';
@@ -48,7 +48,7 @@ export class Mutex {
 
   /** Gives the lock to the first waiter, or frees it. */
   release(): void {
-    assert(this.#held, `${this.name} released while free`);
+    if (!this.#held) throw new InvariantError(`${this.name} released while free`);
     const next = this.#waiters.shift();
     if (next === undefined) this.#held = false;
     else next(this.#timeline.now);
@@ -96,13 +96,13 @@ export class RwSemaphore {
   }
 
   releaseShared(): void {
-    assert(this.#readers > 0, `${this.name} released shared while not held`);
+    if (this.#readers === 0) throw new InvariantError(`${this.name} released shared while not held`);
     this.#readers--;
     if (this.#readers === 0) this.#handOff();
   }
 
   releaseExclusive(): void {
-    assert(this.#writer, `${this.name} released exclusive while not held`);
+    if (!this.#writer) throw new InvariantError(`${this.name} released exclusive while not held`);
     this.#writer = false;
     this.#handOff();
   }
