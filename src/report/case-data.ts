@@ -26,6 +26,7 @@ export interface CaseData {
   readonly hardwareProfile: string;
   readonly kernelProfile: string;
   readonly pacing: Pacing;
+  readonly scenario: string;
   readonly shards: number;
   readonly dmaRows: number;
   readonly controlRows: number;
@@ -52,11 +53,16 @@ export function pacingName(pacing: Pacing): string {
   return pacing.mode === 'scale' ? `scale=${pacing.factor}` : pacing.mode;
 }
 
+/** Scenario of a job; one that changes nothing but the pacing is named after it. */
+function scenarioName(job: JobResult): string {
+  return job.scenario ?? pacingName(job.pacing);
+}
+
 /** Folds the jobs of a run into cases, in the order of their keys. */
 export function collectCases(run: RunResult): CaseData[] {
   const groups = new Map<string, JobResult[]>();
   for (const job of run.jobs) {
-    const key = `${job.workload}/${job.hardwareProfile}/${job.kernelProfile}/${pacingName(job.pacing)}`;
+    const key = `${job.workload}/${job.hardwareProfile}/${job.kernelProfile}/${scenarioName(job)}`;
     const group = groups.get(key);
     if (group === undefined) groups.set(key, [job]);
     else group.push(job);
@@ -81,6 +87,7 @@ function foldCase(
     hardwareProfile: first.hardwareProfile,
     kernelProfile: first.kernelProfile,
     pacing: first.pacing,
+    scenario: scenarioName(first),
     shards: jobs.length,
     dmaRows: total((job) => job.dmaRows),
     controlRows: total((job) => job.controlRows),

@@ -67,6 +67,7 @@ function tableHtml(table: Table): string {
   );
   const omitted = table.omitted ? `<p class="note">${plural(table.omitted, 'more row')} not shown.</p>` : '';
   const caption = escapeHtml(table.caption);
+  if (rows.length === 0) return `<p class="note">${caption}: none.</p>`;
   const body = `<thead><tr>${head.join('')}</tr></thead><tbody>${rows.join('\n')}</tbody></table>`;
   const open = `<div class="scroll${table.columns.length <= 4 ? ' fit' : ''}" tabindex="0" role="region" aria-label="${caption}">`;
   if (table.folded) {

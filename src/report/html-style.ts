@@ -104,8 +104,9 @@ footer{margin-top:56px;padding-top:14px;border-top:1px solid var(--rule);color:v
 @media (max-width:640px){.page{padding:0 16px 48px}h1{font-size:25px}.tile{padding:11px 12px 12px}.tile .value{font-size:22px}
 .verdict p{font-size:16px}.chart .wide{display:none}.chart .narrow{display:block}
 .facts{grid-template-columns:minmax(0,1fr);gap:0}.facts dd{margin-bottom:8px}}
+@page{margin:14mm}
 @media print{:root{color-scheme:light;${paletteDeclarations('light')}}body{font-size:10.5pt}.page{max-width:none;padding:0}
-nav.contents,.skip,.files{display:none}.chart,.tile,tr,.verdict{break-inside:avoid}h2,h3,h4{break-after:avoid}
+.share,.keys i,.badges li::before{print-color-adjust:exact;-webkit-print-color-adjust:exact}nav.contents,.skip,.files{display:none}.chart,.tile,tr,.verdict{break-inside:avoid}h2,h3,h4{break-after:avoid}
 .scroll{overflow:visible}details>*{display:revert}a{color:inherit;text-decoration:none}}
 `.trim();
 }

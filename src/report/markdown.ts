@@ -72,6 +72,7 @@ function blockMarkdown(block: Block, prefix: string, charts: ReadonlySet<string>
 }
 
 function tableMarkdown(table: Table): string {
+  if (table.rows.length === 0) return `${escapeMarkdown(table.caption)}: none.`;
   const row = (cells: readonly string[]) => `| ${cells.join(' | ')} |`;
   const lines = [
     row(table.columns.map((column) => escapeMarkdown(column.label))),

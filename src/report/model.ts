@@ -14,6 +14,7 @@ import { identitySection, pacingSection } from './sections/identity.ts';
 import { invalidationSection } from './sections/invalidation.ts';
 import { latencySection } from './sections/latency.ts';
 import { modelCardSection } from './sections/model-card.ts';
+import { versusPassThrough } from './sections/pass-through.ts';
 import { timeSection } from './sections/time.ts';
 import { timelineSection } from './sections/timeline.ts';
 
@@ -29,6 +30,7 @@ export function buildReport(run: RunResult): Report {
   const cases = collectCases(run);
   const modelCard = modelCardSection(run.profiles);
   const charts = cases.map((data, index) => caseCharts(data, cases.length > 1 ? `case${index + 1}-` : ''));
+  const all = cases.map((data) => caseFacts(data, run));
   const model: ReportModel = {
     schemaVersion: REPORT_SCHEMA_VERSION,
     kind: 'run',
@@ -36,8 +38,8 @@ export function buildReport(run: RunResult): Report {
     complete: run.complete,
     missing: [...run.missing],
     failures: run.failures.map(({ key, error }) => ({ key, error })),
-    cases: cases.map((data, index) => {
-      const facts = caseFacts(data, run);
+    cases: all.map((alone, index) => {
+      const facts = { ...alone, versus_pass_through: versusPassThrough(alone, all) };
       return {
         ...facts,
         answers: answersOf(facts, modelCard.assumption_share),
@@ -56,6 +58,7 @@ function caseFacts(data: CaseData, run: RunResult) {
     hardware_profile: data.hardwareProfile,
     kernel_profile: data.kernelProfile,
     pacing: pacingSection(data),
+    scenario: data.scenario,
     shards: data.shards,
     identity: identitySection(data),
     headline: headlineSection(data),

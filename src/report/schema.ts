@@ -154,6 +154,9 @@ const timelineSchema = z.strictObject({
   mean_bytes_per_s: measure,
   idle_bins: count.describe('Bins between the first and the last completion in which none fell.'),
   longest_idle_ns: measure.describe('Longest run of such bins; resolution is one bin.'),
+  domain_changes: z.array(
+    z.strictObject({ start_ns: z.number(), duration_ns: z.number(), op: z.string(), device: z.string() }),
+  ),
   markers: count,
   markers_omitted: count,
   control: z.array(controlOpSchema),
@@ -185,12 +188,22 @@ const concurrencySchema = z.strictObject({
   walker_utilisation_share: measure,
 });
 
+const versusPassThroughSchema = z
+  .strictObject({
+    case: z.string(),
+    mean_latency_ratio: measure,
+    p99_latency_ratio: measure,
+    throughput_ratio: measure,
+  })
+  .describe('This case over the case of the same run whose default domain is identity; null when there is none.');
+
 const caseSchema = z.strictObject({
   key: z.string(),
   workload: z.string(),
   hardware_profile: z.string(),
   kernel_profile: z.string(),
   pacing: pacingSchema,
+  scenario: z.string(),
   shards: count,
   identity: identitySchema.nullable(),
   headline: headlineSchema,
@@ -202,6 +215,7 @@ const caseSchema = z.strictObject({
   faults: z.array(faultSchema),
   divergences: divergenceSchema,
   concurrency: concurrencySchema,
+  versus_pass_through: versusPassThroughSchema.nullable(),
   answers: z.array(z.strictObject({ question: z.string(), answered: z.boolean(), answer: z.string() })),
   charts: z.array(z.strictObject({ name: z.string(), title: z.string(), rows: count })),
 });
@@ -266,6 +280,7 @@ export type TimelineSection = z.infer<typeof timelineSchema>;
 export type FaultSection = z.infer<typeof faultSchema>;
 export type DivergenceSection = z.infer<typeof divergenceSchema>;
 export type ConcurrencySection = z.infer<typeof concurrencySchema>;
+export type VersusPassThroughSection = z.infer<typeof versusPassThroughSchema>;
 export type ModelCardSection = z.infer<typeof modelCardSchema>;
 
 /** JSON Schema (draft 2020-12) of `report.json`. */

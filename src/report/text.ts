@@ -86,6 +86,7 @@ function factLines(facts: readonly Fact[]): string[] {
 }
 
 function tableLines(table: Table): string[] {
+  if (table.rows.length === 0) return wrapText(`${table.caption}: none.`, TEXT_COLUMNS);
   const kept = table.columns.map((column, index) => ({ column, index })).filter(({ column }) => !column.wideOnly);
   const columns = kept.map(({ column }) => column);
   const rows = table.rows.map((row) => kept.map(({ index }) => row[index] ?? ''));

@@ -75,17 +75,17 @@ function activity(data: CaseData): Chart[] {
     })).filter((row) => row.calls > 0),
   );
   const used = CONTROL_CLASSES.filter((name) => rows.some((row) => row.class === name));
-  const omitted = data.markersOmitted === 0 ? '' : ` ${formatCount(data.markersOmitted)} later calls are not drawn.`;
+  const omitted = data.markersOmitted === 0 ? '' : ` ${formatCount(data.markersOmitted)} later ones are not drawn.`;
   return [
     {
       name: 'control-activity',
       template: 'control-activity',
-      title: 'Control-plane calls',
-      description: `Calls by kind in bins of ${formatDuration(binNs)}, ${formatCount(data.markers.length)} in all.${omitted}`,
+      title: 'Marked control-plane calls',
+      description: `Marked calls by kind in bins of ${formatDuration(binNs)}, ${formatCount(data.markers.length)} in all.${omitted}`,
       columns: ['class', 'time_ns', 'end_ns', 'calls'],
       rows,
       span: 'full',
-      heightPx: 170,
+      heightPx: 140,
       params: { endNs: end, classes: used },
     },
   ];

@@ -2,17 +2,10 @@
 import { formatByteRate, formatCount, formatDuration, formatShare } from '../format.ts';
 import type { ReportCase, ReportModel } from '../schema.ts';
 import { type Block, type Chapter, figures, type ReportDocument, words } from './block.ts';
+import { divergenceChapter, faultChapter, timelineChapter } from './events.ts';
 import { identityChapter } from './identity.ts';
 import { modelCardChapter } from './model-card.ts';
-import {
-  cacheChapter,
-  divergenceChapter,
-  faultChapter,
-  invalidationChapter,
-  latencyChapter,
-  timeChapter,
-  timelineChapter,
-} from './sections.ts';
+import { cacheChapter, invalidationChapter, latencyChapter, timeChapter } from './performance.ts';
 import { badges, provenance, sentence, tiles } from './summary.ts';
 
 /** The report as blocks. */
@@ -30,7 +23,7 @@ export function reportDocument(model: ReportModel): ReportDocument {
 function chapter(model: ReportModel, facts: ReportCase): Chapter {
   return {
     title: facts.workload,
-    subtitle: `${facts.hardware_profile} · ${facts.kernel_profile} · ${facts.pacing.mode} pacing`,
+    subtitle: [facts.hardware_profile, facts.kernel_profile, facts.scenario].join(' · '),
     badges: badges(model, facts),
     sentence: sentence(facts),
     tiles: tiles(facts),
@@ -83,7 +76,7 @@ function overview(model: ReportModel): Block[] {
         words('workload'),
         words('hardware', { wideOnly: true }),
         words('kernel', { wideOnly: true }),
-        words('pacing', { wideOnly: true }),
+        words('scenario', { wideOnly: true }),
         figures('p50'),
         figures('p99'),
         figures('throughput'),
@@ -91,11 +84,11 @@ function overview(model: ReportModel): Block[] {
         figures('IOTLB hit'),
         figures('faults'),
       ],
-      rows: model.cases.map(({ workload, hardware_profile, kernel_profile, pacing, headline, latency }) => [
+      rows: model.cases.map(({ workload, hardware_profile, kernel_profile, scenario, headline, latency }) => [
         workload,
         hardware_profile,
         kernel_profile,
-        pacing.mode,
+        scenario,
         formatDuration(latency.dma_latency_ns.p50),
         formatDuration(latency.dma_latency_ns.p99),
         formatByteRate(headline.throughput_bytes_per_s),

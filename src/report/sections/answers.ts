@@ -26,12 +26,12 @@ export function answersOf(facts: CaseFacts, assumptionShare: number | null): Ans
     {
       question: 'Better or worse than the baseline?',
       answered: false,
-      answer: 'This run has no baseline. `iommu-replay compare BASE NEW` answers it.',
+      answer: 'This run was not compared with another one.',
     },
   ];
 }
 
-function translationCost({ headline, latency }: CaseFacts): Answer {
+function translationCost({ headline, latency, versus_pass_through: versus }: CaseFacts): Answer {
   const question = 'What does translation cost?';
   if (headline.translation_share === null) return { question, answered: false, answer: 'No DMA was replayed.' };
   const dma = latency.dma_latency_ns;
@@ -42,7 +42,10 @@ function translationCost({ headline, latency }: CaseFacts): Answer {
     answer:
       `${formatShare(headline.translation_share)} of DMA latency: ${formatDuration(translation.mean)} of ` +
       `${formatDuration(dma.mean)} on average, p99 ${formatDuration(translation.p99)} of ${formatDuration(dma.p99)}. ` +
-      'A pass-through replay of the same trace, which also frees the link and the device window, is not part of this run.',
+      (versus === null
+        ? 'A pass-through replay of the same trace is not part of this run.'
+        : `Against pass-through of the same trace: mean latency × ${formatQuotient(versus.mean_latency_ratio)}, ` +
+          `throughput × ${formatQuotient(versus.throughput_ratio)}.`),
   };
 }
 
@@ -162,6 +165,6 @@ function singleChange({ time, headline }: CaseFacts): Answer {
   return {
     question,
     answered: false,
-    answer: `Not simulated here; \`iommu-replay sweep\` replays the trace with one setting changed.${lead}`,
+    answer: `That takes replays with one setting changed, which this run does not hold.${lead}`,
   };
 }

@@ -42,10 +42,10 @@ export function counterTotal(data: CaseData, name: string): number {
   return Object.values(data.counters).reduce((sum, counters) => sum + (counters[name] ?? 0), 0);
 }
 
-/** Page walks: lookups of the IOTLB that missed; the performance monitor has no event of its own for them. */
+/** Page walks: the model's own counter, else lookups of the IOTLB that missed; perfmon has no event for them. */
 export function walkCount(data: CaseData): number {
-  const own = data.devices.reduce((sum, device) => sum + (device.outcomes?.miss ?? 0), 0);
-  return own > 0 ? own : counterTotal(data, 'iotlb_lookup') - counterTotal(data, 'iotlb_hit');
+  const counted = counterTotal(data, 'model.page_walks');
+  return counted > 0 ? counted : counterTotal(data, 'iotlb_lookup') - counterTotal(data, 'iotlb_hit');
 }
 
 /** [ns] Mean time of a walk, without waiting for a walker. */

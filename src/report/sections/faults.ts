@@ -1,40 +1,52 @@
 /** Faulted DMA by device and reason. */
+import { FaultReason } from '../../hw/vtd/fault-reasons.ts';
 import type { CaseData } from '../case-data.ts';
 import { nsFromPs } from '../quantities.ts';
 import type { FaultSection } from '../schema.ts';
 
-/** Fault reasons of VT-d spec 7.1 that a translation request can meet, in plain words. */
-const REASONS: Readonly<Record<number, string>> = {
-  1: 'root entry not present',
-  2: 'context entry not present',
-  3: 'context entry invalid',
-  4: 'address beyond the width of the domain',
-  5: 'page not writable or not mapped (write)',
-  6: 'page not readable or not mapped (read)',
-  7: 'page table not readable',
-  8: 'root table not readable',
-  9: 'context table not readable',
-  10: 'reserved bits set in root entry',
-  11: 'reserved bits set in context entry',
-  12: 'reserved bits set in page-table entry',
-  13: 'translation type blocks the request',
-  14: 'address in the interrupt range',
-  80: 'PASID directory not readable',
-  81: 'PASID directory entry not present',
-  88: 'PASID table entry not readable',
-  89: 'PASID table entry not present',
-  90: 'reserved bits set in PASID table entry',
-  91: 'PASID table entry invalid',
-  112: 'first-stage table not readable',
-  113: 'first-stage page not present',
-  114: 'reserved bits set in first-stage entry',
-  115: 'first-stage table pointer invalid',
-  128: 'first-stage address not canonical',
+/** Fault reasons in plain words, by the model's name for the code (VT-d spec, table of non-recoverable faults). */
+const TEXTS: Readonly<Partial<Record<keyof typeof FaultReason, string>>> = {
+  rootNotPresent: 'root entry not present',
+  contextNotPresent: 'context entry not present',
+  contextInvalid: 'context entry invalid',
+  addressBeyondWidth: 'address beyond the width of the domain',
+  write: 'page not writable or not mapped (write)',
+  read: 'page not readable or not mapped (read)',
+  tableAccess: 'page table not accessible',
+  rootAccess: 'root table not accessible',
+  contextAccess: 'context table not accessible',
+  pasidInLegacyMode: 'PASID in legacy mode',
+  smRootAccess: 'root table not accessible',
+  smRootNotPresent: 'root entry not present',
+  smContextAccess: 'context table not accessible',
+  smContextNotPresent: 'context entry not present',
+  smContextInvalid: 'context entry invalid',
+  smDeviceTlbDisabled: 'translation request with the device TLB disabled',
+  smPasidDisabled: 'PASID not enabled for the device',
+  smPasidTooLarge: 'PASID beyond the directory',
+  smDirectoryAccess: 'PASID directory not accessible',
+  smDirectoryNotPresent: 'PASID directory entry not present',
+  smPasidEntryAccess: 'PASID table entry not usable',
+  smPasidEntryNotPresent: 'PASID table entry not present',
+  smPasidEntryInvalid: 'PASID table entry invalid',
+  fsTableAccess: 'first-stage table not accessible',
+  fsNotPresent: 'first-stage page not present',
+  ssTableAccess: 'second-stage table not accessible',
+  ssPermission: 'second-stage page not mapped or not permitted',
+  fsNotCanonical: 'first-stage address not canonical',
+  fsUser: 'first-stage page not open to user requests',
+  ssBeyondWidth: 'address beyond the width of the second stage',
+  fsWrite: 'first-stage page not writable',
+  fsRead: 'first-stage page not readable',
 };
+
+const TEXT_BY_REASON: ReadonlyMap<number, string> = new Map(
+  Object.entries(TEXTS).map(([name, text]) => [FaultReason[name as keyof typeof FaultReason], text]),
+);
 
 /** Words for a fault reason code; codes without words are named by their number. */
 export function faultReasonText(reason: number): string {
-  return REASONS[reason] ?? `reason ${hexByte(reason)}`;
+  return TEXT_BY_REASON.get(reason) ?? `reason ${hexByte(reason)}`;
 }
 
 /** `0x59`. */

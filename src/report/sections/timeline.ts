@@ -24,6 +24,14 @@ export function timelineSection(data: CaseData): TimelineSection {
     mean_bytes_per_s: perSecond(total, nsFromPs(data.spanPs)),
     idle_bins: idleBins,
     longest_idle_ns: first < 0 ? null : longestRun * binNs,
+    domain_changes: data.markers
+      .filter(({ op }) => controlClass(op) === 'domain change')
+      .map(({ startTick, endTick, op, device }) => ({
+        start_ns: nsFromPs(startTick),
+        duration_ns: nsFromPs(endTick - startTick),
+        op,
+        device,
+      })),
     markers: data.markers.length,
     markers_omitted: data.markersOmitted,
     control: Object.entries(data.controlLatency)

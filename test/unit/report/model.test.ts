@@ -137,3 +137,30 @@ test('report.json does not depend on the order in which keys were put together',
   const reversed = Object.fromEntries(Object.entries(model).reverse()) as typeof model;
   expect(reportJson(reversed)).toBe(reportJson(model));
 });
+
+test('a run that holds the pass-through replay of a case compares the two, and says so in the answer', () => {
+  const job = jobResult();
+  const slower = { ...job, key: 'a', scenario: 'closed' };
+  const passThrough = { ...job, key: 'b', scenario: 'closed+identity', spanPs: job.spanPs / 2 };
+  const { cases } = buildReport(runResult([slower, passThrough])).model;
+  expect(cases.map(({ scenario }) => scenario)).toEqual(['closed', 'closed+identity']);
+  expect(cases[0]!.versus_pass_through).toEqual({
+    case: cases[1]!.key,
+    mean_latency_ratio: 1,
+    p99_latency_ratio: 1,
+    throughput_ratio: 0.5,
+  });
+  expect(cases[1]!.versus_pass_through).toBeNull();
+  expect(cases[0]!.answers[0]!.answer).toContain('throughput × 0.500');
+});
+
+test('domain changes are listed in order with their durations; map and unmap are not among them', () => {
+  const { domain_changes: changes } = only([jobResult()]).timeline;
+  expect(changes).toHaveLength(7);
+  expect(changes.map(({ start_ns }) => start_ns)).toEqual(
+    changes.map(({ start_ns }) => start_ns).sort((a, b) => a - b),
+  );
+  expect(Math.max(...changes.map(({ duration_ns }) => duration_ns))).toBe(
+    only([jobResult()]).headline.longest_domain_change_ns,
+  );
+});

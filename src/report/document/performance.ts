@@ -1,4 +1,4 @@
-/** The sections of a case in words and tables. */
+/** Latency, time, caches and invalidation of a case in words and tables. */
 import {
   formatByteRate,
   formatBytes,
@@ -8,26 +8,10 @@ import {
   formatShare,
   NOT_AVAILABLE,
 } from '../format.ts';
-import type { Distribution, ReportCase } from '../schema.ts';
+import type { ReportCase } from '../schema.ts';
 import { pageName } from '../sections/answers.ts';
-import { shortOpName } from '../sections/control-class.ts';
-import { hexByte } from '../sections/faults.ts';
-import { type Block, type Column, type Fact, figures, type Section, type Table, words } from './block.ts';
-
-const LATENCY_COLUMNS: readonly Column[] = [
-  figures('count'),
-  figures('mean', { wideOnly: true }),
-  figures('p50'),
-  figures('p90', { wideOnly: true }),
-  figures('p99'),
-  figures('p99.9'),
-  figures('max'),
-];
-
-function latencyCells(distribution: Distribution): string[] {
-  const { count, mean, p50, p90, p99, p99_9, max } = distribution;
-  return [formatCount(count), ...[mean, p50, p90, p99, p99_9, max].map(formatDuration)];
-}
+import { type Fact, figures, type Section, type Table, words } from './block.ts';
+import { LATENCY_COLUMNS, latencyCells } from './latency-columns.ts';
 
 /** Latency: curves, percentiles over time, and the devices behind them. */
 export function latencyChapter({ latency }: ReportCase): Section {
@@ -67,7 +51,7 @@ export function latencyChapter({ latency }: ReportCase): Section {
       { kind: 'charts', names: ['latency-cdf', 'latency-tail', 'latency-devices', 'latency-bands'] },
       {
         kind: 'table',
-        caption: 'Latency percentiles (upper bounds of buckets less than 1 % wide)',
+        caption: 'Latency percentiles (upper bounds of histogram buckets)',
         columns: [words('latency'), ...LATENCY_COLUMNS],
         rows: [
           ['DMA', ...latencyCells(latency.dma_latency_ns)],
@@ -207,93 +191,5 @@ export function invalidationChapter({ invalidation }: ReportCase): Section {
         folded: true,
       },
     ],
-  };
-}
-
-/** Throughput and control plane on one time axis. */
-export function timelineChapter({ timeline }: ReportCase): Section {
-  return {
-    id: 'timeline',
-    title: 'Throughput and control plane',
-    blocks: [
-      {
-        kind: 'facts',
-        facts: [
-          { label: 'mean throughput', value: formatByteRate(timeline.mean_bytes_per_s) },
-          { label: 'peak of a bin', value: formatByteRate(timeline.peak_bytes_per_s) },
-          { label: 'bin', value: formatDuration(timeline.bin_ns) },
-          { label: 'longest time without a completion', value: formatDuration(timeline.longest_idle_ns) },
-        ],
-      },
-      { kind: 'charts', names: ['throughput', 'control-activity'] },
-      {
-        kind: 'table',
-        caption: 'Duration of control-plane calls',
-        columns: [words('call', { code: true }), words('kind', { wideOnly: true }), ...LATENCY_COLUMNS],
-        rows: timeline.control.map((op) => [shortOpName(op.op), op.class, ...latencyCells(op.duration_ns)]),
-      },
-      ...(timeline.markers_omitted === 0
-        ? []
-        : [
-            {
-              kind: 'paragraph' as const,
-              text: `The charts show the first ${formatCount(timeline.markers)} calls; ${formatCount(timeline.markers_omitted)} more are counted in the table only.`,
-            },
-          ]),
-    ],
-  };
-}
-
-/** Faulted DMA. */
-export function faultChapter({ faults }: ReportCase): Section {
-  const table: Block = {
-    kind: 'table',
-    caption: 'Faulted DMA by device and reason',
-    columns: [
-      words('device', { code: true }),
-      figures('reason'),
-      words('meaning'),
-      figures('count'),
-      figures('first'),
-      figures('last', { wideOnly: true }),
-      figures('first IOVA', { code: true, wideOnly: true }),
-    ],
-    rows: faults.map((fault) => [
-      fault.device,
-      hexByte(fault.reason),
-      fault.reason_text,
-      formatCount(fault.count),
-      formatDuration(fault.first_ns),
-      formatDuration(fault.last_ns),
-      fault.first_iova,
-    ]),
-  };
-  return {
-    id: 'faults',
-    title: 'Faults',
-    blocks: faults.length === 0 ? [{ kind: 'paragraph', text: 'No DMA was blocked by a translation fault.' }] : [table],
-  };
-}
-
-/** Divergences from recorded results. */
-export function divergenceChapter({ divergences }: ReportCase): Section {
-  const { compared, count, first, share } = divergences;
-  const verdict =
-    compared === 0
-      ? 'The recording holds no control-plane result to compare with.'
-      : count === 0
-        ? `All ${formatCount(compared)} compared control-plane results are those that were recorded.`
-        : `${formatCount(count)} of ${formatCount(compared)} compared control-plane results differ from the recording (${formatShare(share)}).`;
-  const table: Block = {
-    kind: 'table',
-    caption: 'First divergences',
-    columns: [figures('control row'), words('call', { code: true }), words('recorded'), words('modelled')],
-    rows: first.map((row) => [formatCount(row.control_row), shortOpName(row.op), row.recorded, row.modelled]),
-    omitted: count - first.length,
-  };
-  return {
-    id: 'divergences',
-    title: 'Divergences from recorded results',
-    blocks: [{ kind: 'paragraph', text: verdict }, ...(first.length === 0 ? [] : [table])],
   };
 }
