@@ -60,7 +60,7 @@ export const CONTROL_SCHEMA = {
    * the first unit of the call's closed world when the row names no device.
    */
   afterDma: 'u32',
-  /** Free text of `marker` events. */
+  /** Free text of `marker` and `device_dma` events. */
   text: 'dictionary',
 } as const satisfies StreamSchema;
 

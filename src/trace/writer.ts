@@ -2,7 +2,7 @@
  * Writes a bundle: into a folder beside the target, renamed when whole. A target that existed is put aside first and
  * removed last; after an error nothing is left of the attempt.
  */
-import { existsSync, mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { assert } from '../assert.ts';
 import { InputError } from '../input-error.ts';
@@ -55,7 +55,7 @@ export class BundleWriter {
     }
     try {
       mkdirSync(dirname(this.#target), { recursive: true });
-      this.#folder = mkdtempSync(join(dirname(this.#target), `.${basename(this.#target)}.partial-`));
+      this.#folder = makeFolderBeside(this.#target);
     } catch (error) {
       throw new InputError({ file: path, reason: `cannot be written (${(error as NodeJS.ErrnoException).code})` });
     }
@@ -123,6 +123,20 @@ export class BundleWriter {
     renameSync(this.#target, aside);
     renameSync(this.#folder, this.#target);
     rmSync(aside, { recursive: true, force: true });
+  }
+}
+
+/** A new hidden folder beside `target`, with the permissions that the user's umask gives. */
+function makeFolderBeside(target: string): string {
+  for (let attempt = process.pid; ; attempt++) {
+    const folder = join(dirname(target), `.${basename(target)}.partial-${attempt}`);
+    try {
+      mkdirSync(folder);
+      return folder;
+    } catch (error) {
+      // Left behind by a killed process of the same number, or in use by another thread of this one.
+      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+    }
   }
 }
 

@@ -65,7 +65,7 @@ function startGuest(recipe: GuestRecipe, trace: SyntheticTrace, context: number,
   const basePfn = Math.max(GUEST_BASE_PFN, recipe.pageBytes / PAGE_SIZE);
   const region = trace.physical.allocate(recipe.regionBytes, recipe.pageBytes);
   trace.control('open_iommufd', { context });
-  trace.control('open_cdev', { device, context });
+  trace.control('open_cdev', { device });
   trace.control('VFIO_DEVICE_BIND_IOMMUFD', { device, context, recordedObject: DEVICE_ID });
   trace.control('IOMMU_IOAS_ALLOC', { context, recordedObject: IOAS_ID });
   if (dirtyTracking) {
