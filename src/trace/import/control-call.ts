@@ -78,9 +78,7 @@ export function joinFrames(frames: readonly FrameRun[]): FrameRun[] {
     if (repeated) continue;
     const last = joined.at(-1);
     const follows =
-      last !== undefined &&
-      last.iovaPfn + last.pageCount === frame.iovaPfn &&
-      last.pfn + last.pageCount === frame.pfn;
+      last !== undefined && last.iovaPfn + last.pageCount === frame.iovaPfn && last.pfn + last.pageCount === frame.pfn;
     if (follows) joined[joined.length - 1] = { ...last, pageCount: last.pageCount + frame.pageCount };
     else joined.push(frame);
   }

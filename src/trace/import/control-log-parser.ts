@@ -54,9 +54,9 @@ export class ControlLogParser {
   #line(line: string, lineNumber: number): void {
     if (line.trim() === '') return;
     const fields = parseObject(line);
-    const timeNs = fields?.['t_ns'];
-    const op = fields?.['op'];
-    if (fields === undefined || typeof timeNs !== 'number' || typeof op !== 'string') {
+    const timeNs = fields === undefined ? undefined : numberField(fields, 't_ns');
+    const op = fields === undefined ? undefined : textField(fields, 'op');
+    if (fields === undefined || timeNs === undefined || op === undefined) {
       this.#diagnostics.count('malformed_line', 'error', { file: this.#file, line: lineNumber, text: line });
       return;
     }
@@ -82,6 +82,12 @@ export function numberField(fields: Readonly<Record<string, unknown>>, name: str
   return Number.isNaN(parsed) ? undefined : parsed;
 }
 
+/** Text in field `name`; undefined when there is none. */
+export function textField(fields: Readonly<Record<string, unknown>>, name: string): string | undefined {
+  const value = fields[name];
+  return typeof value === 'string' ? value : undefined;
+}
+
 /** 64-bit number in field `name`, exact when it is given as text. */
 export function addressField(fields: Readonly<Record<string, unknown>>, name: string): bigint | undefined {
   const value = fields[name];
@@ -93,7 +99,9 @@ export function addressField(fields: Readonly<Record<string, unknown>>, name: st
 function parseObject(line: string): Record<string, unknown> | undefined {
   try {
     const value: unknown = JSON.parse(line);
-    return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Record<string, unknown>) : undefined;
+    return typeof value === 'object' && value !== null && !Array.isArray(value)
+      ? (value as Record<string, unknown>)
+      : undefined;
   } catch {
     return undefined;
   }

@@ -70,14 +70,16 @@ export interface FaultRecordEvent extends DeviceStamp {
 /** What a device model says about its own next or last access: hints for size and direction. */
 export interface AccessHintEvent extends DeviceStamp {
   readonly kind: 'hint';
-  readonly hint: 
+  readonly hint:
     | 'nvme_sq'
     | 'nvme_cq'
     | 'nvme_read'
     | 'nvme_write'
     | 'nvme_admin'
     | 'nvme_data'
-    | 'e1000e_rx_descriptor' | 'e1000e_rx_data' | 'e1000e_tx_data';
+    | 'e1000e_rx_descriptor'
+    | 'e1000e_rx_data'
+    | 'e1000e_tx_data';
   /** [bytes] */
   readonly iova: number;
   /** [bytes] Of the access; for queues of the whole ring. */

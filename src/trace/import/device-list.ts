@@ -33,7 +33,14 @@ export function readDeviceList(file: string, text: string, diagnostics: Diagnost
       diagnostics.count('malformed_line', 'error', { file, line: index + 1, text: line });
       return;
     }
-    const [, name, pciClass, group, type, driver] = match as unknown as [string, string, string, string, string, string];
+    const [, name, pciClass, group, type, driver] = match as unknown as [
+      string,
+      string,
+      string,
+      string,
+      string,
+      string,
+    ];
     devices.push({ name, sourceId, pciClass, group: Number(group), defaultDomain: domainType(type), driver });
   });
   return devices;

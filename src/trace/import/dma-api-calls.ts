@@ -6,10 +6,10 @@
 import { PAGE_SIZE } from '../../address.ts';
 import { type ControlCall, controlCall, type FrameRun, joinFrames } from './control-call.ts';
 import type { DeviceIndex } from './device-index.ts';
-import type { GuestEvent } from './guest-event.ts';
+import type { GuestEvent, GuestEventOf } from './guest-event.ts';
 import type { OrphanRange, OrphanResolver } from './orphan-attribution.ts';
 
-type Indexed<K extends GuestEvent['kind']> = { readonly index: number; readonly event: GuestEvent & { kind: K } };
+type Indexed<K extends GuestEvent['kind']> = { readonly index: number; readonly event: GuestEventOf<K> };
 
 /** An unmap whose `dma:*` event is still to come, with what followed it in its thread. */
 interface OpenUnmap {
@@ -112,13 +112,13 @@ export class DmaApiJoiner {
     if (state.unmaps.length > MAX_OPEN_UNMAPS) this.#giveUp(state.unmaps.shift() as OpenUnmap);
   }
 
-  #flush(event: GuestEvent & { kind: 'flush' }): void {
+  #flush(event: GuestEventOf<'flush'>): void {
     const open = this.#thread(event).unmaps.at(-1);
     if (open !== undefined && open.domainId < 0) open.domainId = event.domainId;
   }
 
   /** A page-selective descriptor belongs to the unmap whose range it covers; another one to the latest. */
-  #submit(event: GuestEvent & { kind: 'submit' }, index: number): void {
+  #submit(event: GuestEventOf<'submit'>, index: number): void {
     const state = this.#thread(event);
     const covered = coveredRange(event.words);
     for (let at = state.unmaps.length - 1; at >= 0; at--) {
@@ -132,7 +132,7 @@ export class DmaApiJoiner {
     if (covered !== undefined && state.maps.length > 0) state.mapSubmits.push(index);
   }
 
-  #dmaMap(event: GuestEvent & { kind: 'dma_map' | 'dma_alloc' }, index: number): void {
+  #dmaMap(event: GuestEventOf<'dma_map' | 'dma_alloc'>, index: number): void {
     const state = this.#thread(event);
     const ranges = event.kind === 'dma_map' ? event.ranges : [{ iova: event.iova, bytes: event.bytes }];
     const within = ({ event: map }: Indexed<'map'>): boolean =>
@@ -164,7 +164,7 @@ export class DmaApiJoiner {
     if (event.kind === 'dma_map' && event.phys.length > 0) this.#rememberSg(event);
   }
 
-  #rememberSg(event: GuestEvent & { kind: 'dma_map' }): void {
+  #rememberSg(event: GuestEventOf<'dma_map'>): void {
     const key = sgKey(event.device, event.phys);
     const starts = event.ranges.map(({ iova }) => iova);
     const known = this.#sgRanges.get(key);
@@ -172,7 +172,7 @@ export class DmaApiJoiner {
     else known.push(starts);
   }
 
-  #dmaUnmap(event: GuestEvent & { kind: 'dma_unmap' | 'dma_free' }, index: number): void {
+  #dmaUnmap(event: GuestEventOf<'dma_unmap' | 'dma_free'>, index: number): void {
     const { unmaps } = this.#thread(event);
     const at = unmaps.findLastIndex((open) => !open.claimed && open.unmap.event.iova === pageFloor(event.iova));
     const device = this.#devices.byName(event.device);
@@ -195,7 +195,7 @@ export class DmaApiJoiner {
   }
 
   /** The oldest mapping of these pieces goes; the same pages may be mapped more than once, so ranges are candidates. */
-  #dmaUnmapSg(event: GuestEvent & { kind: 'dma_unmap_sg' }): void {
+  #dmaUnmapSg(event: GuestEventOf<'dma_unmap_sg'>): void {
     const known = this.#sgRanges.get(sgKey(event.device, event.phys)) ?? [];
     this.#thread(event).expectedSg = {
       device: event.device,
@@ -234,11 +234,19 @@ function orphanMap(map: Indexed<'map'>): OrphanRange & { readonly frame: FrameRu
   return { ...orphanRange(map), frame: frameOf(map.event) };
 }
 
-function orphanRange({ index, event }: Indexed<'map' | 'unmap'>): OrphanRange {
+function orphanRange({ index, event }: Indexed<'map'> | Indexed<'unmap'>): OrphanRange {
   return { index, timeNs: event.timeNs, cpu: event.cpu, thread: event.thread, iova: event.iova, bytes: event.bytes };
 }
 
-function frameOf({ iova, bytes, phys }: { readonly iova: number; readonly bytes: number; readonly phys: number }): FrameRun {
+function frameOf({
+  iova,
+  bytes,
+  phys,
+}: {
+  readonly iova: number;
+  readonly bytes: number;
+  readonly phys: number;
+}): FrameRun {
   return { iovaPfn: iova / PAGE_SIZE, pfn: phys / PAGE_SIZE, pageCount: bytes / PAGE_SIZE };
 }
 

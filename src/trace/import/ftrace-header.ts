@@ -16,7 +16,17 @@ export interface FtraceHeader {
 /** Which form a line has. */
 export type FtraceLineForm = 'event' | 'graph-event' | 'graph-call' | 'lost' | 'comment' | 'unrecognised';
 
-const EVENT_SYSTEMS = new Set(['iommu', 'dma', 'intel_iommu', 'syscalls', 'raw_syscalls', 'nvme', 'block', 'net', 'ftrace']);
+const EVENT_SYSTEMS = new Set([
+  'iommu',
+  'dma',
+  'intel_iommu',
+  'syscalls',
+  'raw_syscalls',
+  'nvme',
+  'block',
+  'net',
+  'ftrace',
+]);
 
 /** Recognises `line` and fills `header`; `cursor` then stands at the payload (for `lost`, at the count). */
 export function readFtraceHeader(line: string, cursor: TextCursor, header: FtraceHeader): FtraceLineForm {
@@ -93,7 +103,11 @@ function readName(cursor: TextCursor, header: FtraceHeader): void {
   }
   let end = start;
   while (isNameCharacter(line.charCodeAt(end))) end++;
-  if (line.charCodeAt(end) === 58 && isNameCharacter(line.charCodeAt(end + 1)) && EVENT_SYSTEMS.has(line.slice(start, end))) {
+  if (
+    line.charCodeAt(end) === 58 &&
+    isNameCharacter(line.charCodeAt(end + 1)) &&
+    EVENT_SYSTEMS.has(line.slice(start, end))
+  ) {
     cursor.at = end + 1;
     readName(cursor, header);
     return;

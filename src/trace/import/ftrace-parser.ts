@@ -92,7 +92,8 @@ export class FtraceParser {
     this.#eventCount++;
     let payload = decodeFtracePayload(name, this.#cursor);
     // A trace marker stands in the call tree as bare text, which may look like `name: payload`.
-    if (payload === 'unknown' && inComment) payload = { kind: 'marker', text: `${name}: ${this.#cursor.line.slice(this.#cursor.at)}` };
+    if (payload === 'unknown' && inComment)
+      payload = { kind: 'marker', text: `${name}: ${this.#cursor.line.slice(this.#cursor.at)}` };
     if (payload === 'unused') this.#count('unused_event', 'info', lineNumber, line);
     else if (payload === 'unknown') this.#count('unknown_event', 'data-loss', lineNumber, line);
     else if (payload === 'malformed') this.#count('malformed_line', 'error', lineNumber, line);

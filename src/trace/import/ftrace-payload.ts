@@ -6,7 +6,18 @@ import type { GuestPayload, IovaRange, MapDirection } from './guest-event.ts';
 import type { TextCursor } from './text-cursor.ts';
 
 /** Events that are part of the workload's own I/O path: known, counted, not needed. */
-const UNUSED_PREFIXES = ['nvme_', 'block_', 'net_', 'netif_', 'napi_', 'dma_sync_', 'sched_', 'irq_', 'softirq_', 'virtio_'];
+const UNUSED_PREFIXES = [
+  'nvme_',
+  'block_',
+  'net_',
+  'netif_',
+  'napi_',
+  'dma_sync_',
+  'sched_',
+  'irq_',
+  'softirq_',
+  'virtio_',
+];
 const UNUSED_NAMES = new Set([
   'add_device_to_group',
   'remove_device_from_group',

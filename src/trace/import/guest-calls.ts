@@ -29,12 +29,18 @@ export function recoverCalls(sources: GuestCallSources): ControlCall[] {
   const joinSystemCalls = control !== undefined;
   guest.events.forEach((event, index) => {
     const { timeNs, cpu, thread } = event;
-    if (event.kind === 'marker') calls.push(controlCall({ op: 'marker', position: index, timeNs, cpu, thread, text: event.text }));
+    if (event.kind === 'marker')
+      calls.push(controlCall({ op: 'marker', position: index, timeNs, cpu, thread, text: event.text }));
     if (event.kind === 'lost') {
       calls.push(controlCall({ op: 'lost_events', position: index, timeNs, cpu, thread, length: event.count }));
     }
     if (joinSystemCalls) {
-      if (event.kind === 'dma_map' || event.kind === 'dma_alloc' || event.kind === 'dma_unmap' || event.kind === 'dma_free') {
+      if (
+        event.kind === 'dma_map' ||
+        event.kind === 'dma_alloc' ||
+        event.kind === 'dma_unmap' ||
+        event.kind === 'dma_free'
+      ) {
         for (const released of systemCalls.release(event)) dmaApi.push(released.event, released.index);
       }
       if (systemCalls.push(event, index)) return;

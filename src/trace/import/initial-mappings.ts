@@ -93,10 +93,7 @@ export function findInitialState(evidence: InitialEvidence): InitialState {
 }
 
 /** First DMA-API call on each page. */
-function findFirstCalls(
-  calls: readonly ControlCall[],
-  keyOf: PageKey,
-): Map<string, FirstCall> {
+function findFirstCalls(calls: readonly ControlCall[], keyOf: PageKey): Map<string, FirstCall> {
   const first = new Map<string, FirstCall>();
   for (const call of calls) {
     const maps = call.op === 'dma_map' || call.op === 'dma_alloc';

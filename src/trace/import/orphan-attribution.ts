@@ -4,8 +4,8 @@
  * domain id of its flush, the requester that was seen to use the page, or there being one device only.
  */
 import { PAGE_SIZE } from '../../address.ts';
-import { type ControlCall, controlCall, type FrameRun, joinFrames } from './control-call.ts';
 import { DmaDirection } from '../schema.ts';
+import { type ControlCall, controlCall, type FrameRun, joinFrames } from './control-call.ts';
 
 /** A map or unmap event in need of an owner. */
 export interface OrphanRange {
@@ -90,7 +90,19 @@ export class OrphanResolver {
     const { index, timeNs, cpu, thread, iova, bytes, submits } = unmap;
     const flags = DmaDirection.bidirectional;
     calls.push(
-      controlCall({ op: 'dma_unmap', position: index, timeNs, cpu, thread, device: owner, flags, iova, length: bytes, pasid: 0, submits }),
+      controlCall({
+        op: 'dma_unmap',
+        position: index,
+        timeNs,
+        cpu,
+        thread,
+        device: owner,
+        flags,
+        iova,
+        length: bytes,
+        pasid: 0,
+        submits,
+      }),
     );
     return calls;
   }
@@ -108,7 +120,21 @@ export class OrphanResolver {
     const frames = joinFrames(maps.map((map) => map.frame));
     const { index, timeNs, cpu, thread } = first;
     const flags = DmaDirection.bidirectional;
-    return [controlCall({ op: 'dma_map', position: index, timeNs, cpu, thread, device: owner, flags, iova, length, pasid: 0, frames })];
+    return [
+      controlCall({
+        op: 'dma_map',
+        position: index,
+        timeNs,
+        cpu,
+        thread,
+        device: owner,
+        flags,
+        iova,
+        length,
+        pasid: 0,
+        frames,
+      }),
+    ];
   }
 
   #ownerOfMaps(maps: readonly OrphanMap[]): number | undefined {

@@ -107,10 +107,10 @@ export class QemuLogParser {
     const space = line.indexOf(' ');
     const zone = line.indexOf('Z');
     if (space < 0 || zone < 0 || zone > space) return 0;
-    const milliseconds = Date.parse(line.slice(0, 19).concat('Z'));
-    if (Number.isNaN(milliseconds)) return 0;
+    const seconds = unixSeconds(line.slice(0, 19));
+    if (Number.isNaN(seconds)) return 0;
     const digits = line.charCodeAt(19) === 46 ? line.slice(20, zone) : '';
-    this.#stamp(0, milliseconds / 1000, Number(digits.padEnd(9, '0').slice(0, 9)));
+    this.#stamp(0, seconds, Number(digits.padEnd(9, '0').slice(0, 9)));
     return space + 1;
   }
 
@@ -280,3 +280,26 @@ export class QemuLogParser {
     this.#diagnostics.count(code, severity, { file: this.#file, line, text }, amount);
   }
 }
+
+/** Seconds since 1970 of a UTC time `yyyy-mm-ddThh:mm:ss` in the Gregorian calendar; NaN when it is none. */
+function unixSeconds(text: string): number {
+  const match = /^(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)$/.exec(text);
+  if (match === null) return Number.NaN;
+  const [year, month, day, hours, minutes, seconds] = match.slice(1).map(Number) as [
+    number,
+    number,
+    number,
+    number,
+    number,
+    number,
+  ];
+  // Years that begin in March put the leap day last.
+  const marchYear = month > 2 ? year : year - 1;
+  const leapDays = Math.floor(marchYear / 4) - Math.floor(marchYear / 100) + Math.floor(marchYear / 400);
+  const dayOfYear = Math.floor((153 * ((month + 9) % 12) + 2) / 5) + day - 1;
+  const days = 365 * marchYear + leapDays + dayOfYear - DAYS_TO_1970;
+  return ((days * 24 + hours) * 60 + minutes) * 60 + seconds;
+}
+
+/** Days from 1 March of year 0 to 1 January 1970. */
+const DAYS_TO_1970 = 719_468;

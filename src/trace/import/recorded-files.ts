@@ -51,7 +51,8 @@ export async function readRecordedFiles(directory: string, diagnostics: Diagnost
   };
   const needed = (name: string): string => {
     const found = path(name);
-    if (found === undefined) throw new InputError({ file: directory, reason: `a recording needs ${name}, which is missing` });
+    if (found === undefined)
+      throw new InputError({ file: directory, reason: `a recording needs ${name}, which is missing` });
     return found;
   };
   const meta = readRecordingMeta('meta.json', await readInputText(needed('meta.json')));

@@ -15,7 +15,7 @@ import { callsBySubmit, recoverCalls } from './guest-calls.ts';
 import type { GuestEvent } from './guest-event.ts';
 import { findInitialState, type InitialPage, type InitialState, type PageUse } from './initial-mappings.ts';
 import { type MappingInterval, MappingTimeline } from './mapping-timeline.ts';
-import { type MergedRanks, MergeBounds, mergeRanks, preferredRanks } from './merge-order.ts';
+import { MergeBounds, type MergedRanks, mergeRanks, preferredRanks } from './merge-order.ts';
 import { dumpedPages, recordedDraft } from './recorded-draft.ts';
 import { type RecordedFiles, readRecordedFiles } from './recorded-files.ts';
 import { type DecidedAccess, layOutRows, type MergedRecording } from './recorded-rows.ts';
@@ -92,7 +92,17 @@ export function mergeRecording(files: RecordedFiles, diagnostics: DiagnosticCoun
     originNs: files.guest.firstNs,
     offsetNs: offset.offsetNs,
   };
-  return recordedDraft({ files, devices, initial, offset, matches, merged, rows: layOutRows(recording), window, diagnostics });
+  return recordedDraft({
+    files,
+    devices,
+    initial,
+    offset,
+    matches,
+    merged,
+    rows: layOutRows(recording),
+    window,
+    diagnostics,
+  });
 }
 
 function findOffset(files: RecordedFiles, guest: readonly GuestEvent[], device: readonly DeviceEvent[]): FoundOffset {
@@ -295,7 +305,8 @@ function dependOnDma(
     for (; next < uses.length && (uses[next] as PageUse).deviceEvent < rank; next++) {
       lastOfGroup.set(groupOf((uses[next] as PageUse).device), next + 1);
     }
-    if (SWITCHES.has(call.op) && call.result !== RESULT_UNKNOWN) after[index] = lastOfGroup.get(groupOf(call.device)) ?? 0;
+    if (SWITCHES.has(call.op) && call.result !== RESULT_UNKNOWN)
+      after[index] = lastOfGroup.get(groupOf(call.device)) ?? 0;
   });
   return after;
 }

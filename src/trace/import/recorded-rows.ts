@@ -4,7 +4,7 @@ import type { AccessShape } from './access-shape.ts';
 import type { ControlRow, DmaRow, FrameRow, HardwareRow, ObservedDmaRow, SubmissionRow } from './bundle-draft.ts';
 import type { ControlCall } from './control-call.ts';
 import type { DeviceEvent, FaultEvent, TranslateEvent } from './device-event.ts';
-import type { GuestEvent } from './guest-event.ts';
+import type { GuestEvent, GuestEventOf } from './guest-event.ts';
 
 /** A DMA of the window, decided. */
 export interface DecidedAccess {
@@ -78,7 +78,9 @@ export function layOutRows(recording: MergedRecording): OrderedRows {
 
 function pushCall(rows: OrderedRows, recording: MergedRecording, index: number, sequence: number): void {
   const call = recording.calls[index] as ControlCall;
-  rows.control.push(controlRow(call, { sequence, originNs: recording.originNs, afterDma: recording.afterDma[index] ?? 0 }));
+  rows.control.push(
+    controlRow(call, { sequence, originNs: recording.originNs, afterDma: recording.afterDma[index] ?? 0 }),
+  );
   for (const { iovaPfn, pfn, pageCount } of call.frames) {
     rows.frames.push({ controlRow: index, iovaPfn, pfn, pageCount });
   }
@@ -115,7 +117,7 @@ export function controlRow(
 function pushSubmission(
   rows: OrderedRows,
   recording: MergedRecording,
-  event: GuestEvent & { kind: 'submit' },
+  event: GuestEventOf<'submit'>,
   index: number,
   sequence: number,
 ): void {

@@ -10,9 +10,7 @@ const metaSchema = z.looseObject({
   guest_kernel_args: z.string().default(''),
   iommu_registers: z.looseObject({ cap: z.string(), ecap: z.string() }).optional(),
   ftrace_clock: z.string().default('mono'),
-  clock_alignment: z
-    .looseObject({ offset_s: z.number().nullish(), offset_s_median: z.number().nullish() })
-    .nullish(),
+  clock_alignment: z.looseObject({ offset_s: z.number().nullish(), offset_s_median: z.number().nullish() }).nullish(),
 });
 
 /** What a recording says about itself. */

@@ -6,10 +6,10 @@
 import { PAGE_SIZE } from '../../address.ts';
 import { CONTROL_OPS, type ControlOp, DmaDirection, NONE_U32 } from '../schema.ts';
 import { type ControlCall, controlCall, type FrameRun, joinFrames } from './control-call.ts';
-import { addressField, type ControlLogCall, numberField } from './control-log-parser.ts';
+import { addressField, type ControlLogCall, numberField, textField } from './control-log-parser.ts';
 import type { DeviceIndex } from './device-index.ts';
 import type { DiagnosticCounts } from './diagnostics.ts';
-import type { GuestEvent } from './guest-event.ts';
+import type { GuestEvent, GuestEventOf } from './guest-event.ts';
 
 /** ioctl numbers: Linux include/uapi/linux/iommufd.h (type ';', base 0x80), vfio.h (base 100 = 0x64). */
 const COMMANDS: Readonly<Record<string, number>> = {
@@ -106,7 +106,7 @@ export class SystemCallJoiner {
   }
 
   /** Effects of the running ioctl that are not its own: an interrupt's DMA-API call in the same thread. */
-  release(event: GuestEvent & { kind: 'dma_map' | 'dma_alloc' | 'dma_unmap' | 'dma_free' }): ThreadEvent[] {
+  release(event: GuestEventOf<'dma_map' | 'dma_alloc' | 'dma_unmap' | 'dma_free'>): ThreadEvent[] {
     const effects = this.#open.get(event.thread)?.effects ?? [];
     const [first] = event.kind === 'dma_map' ? event.ranges : [event];
     const kind = event.kind === 'dma_map' || event.kind === 'dma_alloc' ? 'map' : 'unmap';
@@ -189,7 +189,7 @@ export class SystemCallJoiner {
         call.context = this.#files.context;
         break;
       case 'open_cdev':
-        this.#files.device = this.#devices.byName(String(fields['bdf'] ?? ''));
+        this.#files.device = this.#devices.byName(textField(fields, 'bdf') ?? '');
         call.device = this.#files.device;
         call.context = NONE_U32;
         break;
@@ -233,7 +233,7 @@ export class SystemCallJoiner {
         call.device = this.#files.device;
         call.context = NONE_U32;
         call.length = numberField(fields, 'len') ?? 0;
-        call.flags = fields['dir'] === 'to_ram' ? DmaDirection.fromDevice : DmaDirection.toDevice;
+        call.flags = textField(fields, 'dir') === 'to_ram' ? DmaDirection.fromDevice : DmaDirection.toDevice;
         call.text = JSON.stringify(fields);
         break;
       default:
@@ -268,7 +268,9 @@ export class SystemCallJoiner {
       this.calls.push(controlCall({ ...at, device: this.#files.device, submits }));
     }
     if (this.#files.context !== NONE_U32) {
-      this.calls.push(controlCall({ ...at, position: last.index, timeNs: last.event.timeNs, context: this.#files.context }));
+      this.calls.push(
+        controlCall({ ...at, position: last.index, timeNs: last.event.timeNs, context: this.#files.context }),
+      );
     }
   }
 }

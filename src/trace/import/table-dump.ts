@@ -70,7 +70,8 @@ export function readTableDump(
       else options.diagnostics.count('malformed_line', 'error', { file, line: index + 1, text: line });
     } else if (/^[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]\s/.test(line)) {
       const context = readContext(line);
-      if (context === undefined) options.diagnostics.count('malformed_line', 'error', { file, line: index + 1, text: line });
+      if (context === undefined)
+        options.diagnostics.count('malformed_line', 'error', { file, line: index + 1, text: line });
       else {
         scalable ||= context.scalable;
         if (context.domainId !== 0) contexts.push(context);
@@ -103,7 +104,8 @@ function readContext(line: string): (DumpedContext & { readonly scalable: boolea
   const context = fields[2]?.split(':');
   const pasidEntry = fields[4]?.split(':');
   if (bdf === null || context?.length !== 2 || pasidEntry?.length !== 3) return undefined;
-  const sourceId = (Number.parseInt(bdf[1] as string, 16) << 8) | (Number.parseInt(bdf[2] as string, 16) << 3) | Number(bdf[3]);
+  const sourceId =
+    (Number.parseInt(bdf[1] as string, 16) << 8) | (Number.parseInt(bdf[2] as string, 16) << 3) | Number(bdf[3]);
   const pasid = Number(fields[3]);
   if (pasid >= 0) {
     const domainId = Number(BigInt(pasidEntry[1] as string) & 0xffffn);
