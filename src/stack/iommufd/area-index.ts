@@ -26,6 +26,7 @@ export class AreaIndex {
 
   /** The lowest area that meets [start, last]. */
   first(start: bigint, last: bigint): Area | undefined {
+    if (start > last) return undefined;
     const below = this.#tree.getPairOrNextLower(start)?.[1];
     if (below !== undefined && below.last >= start) return below;
     const above = this.#tree.nextHigherPair(start)?.[1];
