@@ -1,5 +1,4 @@
 /** All control-plane calls of a guest trace, with the control log where there is one, in order of effect. */
-import { NONE_U32 } from '../schema.ts';
 import { type ControlCall, controlCall } from './control-call.ts';
 import type { ControlLog } from './control-log-parser.ts';
 import type { DeviceIndex } from './device-index.ts';
@@ -48,7 +47,9 @@ export function recoverCalls(sources: GuestCallSources): ControlCall[] {
     dmaApi.push(event, index);
   });
   dmaApi.end();
-  if (control !== undefined) systemCalls.join(control.file, control.calls, (timeNs) => positionOf(guest, timeNs));
+  if (control !== undefined) {
+    systemCalls.join(control.file, control.calls, (timeNs) => positionOf(guest, timeNs), { alone: false });
+  }
   diagnostics.count('mapping_without_dma_event', 'info', { file: guest.file }, orphans.attributed);
   diagnostics.count('mapping_of_unknown_device', 'data-loss', { file: guest.file }, orphans.unattributed);
   calls.push(...dmaApi.calls, ...systemCalls.calls);
@@ -79,9 +80,4 @@ export function callsBySubmit(calls: readonly ControlCall[]): Map<number, number
     for (const submit of submits) owner.set(submit, call);
   });
   return owner;
-}
-
-/** True for a call about a device. */
-export function hasDevice(call: ControlCall): boolean {
-  return call.device !== NONE_U32;
 }

@@ -28,6 +28,8 @@ export interface OwnerEvidence {
   deviceOfDomain(domainId: number): number | undefined;
   /** The one device seen to reach `pfn` at `iovaPfn`; undefined when none or several were. */
   deviceUsingPage(iovaPfn: number, pfn: number): number | undefined;
+  /** Device that `thread` attached last; undefined when it attached none. */
+  deviceOfThread(thread: number): number | undefined;
   /** The one device that can be meant when nothing else tells; undefined when there are several. */
   onlyDevice(): number | undefined;
 }
@@ -142,7 +144,9 @@ export class OrphanResolver {
       const device = this.#evidence.deviceUsingPage(frame.iovaPfn, frame.pfn);
       if (device !== undefined) return device;
     }
-    return this.#evidence.onlyDevice();
+    const [first] = maps;
+    const attached = first === undefined ? undefined : this.#evidence.deviceOfThread(first.thread);
+    return attached ?? this.#evidence.onlyDevice();
   }
 }
 

@@ -175,6 +175,7 @@ function ownerEvidence(
       const device = byPage.get(`${iovaPfn} ${pfn}`);
       return device === -1 ? undefined : device;
     },
+    deviceOfThread: () => undefined,
     onlyDevice: () => (active.size === 1 ? [...active][0] : undefined),
   };
 }

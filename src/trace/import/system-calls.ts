@@ -121,12 +121,21 @@ export class SystemCallJoiner {
     return released;
   }
 
-  /** Makes calls of `logged`; `positionOf` places a call that ftrace does not show. */
-  join(file: string, logged: readonly ControlLogCall[], positionOf: (timeNs: number) => number): void {
+  /**
+   * Makes calls of `logged`; `positionOf` places a call that ftrace does not show. `alone`: there is no ftrace, so calls
+   * missing there are no anomaly, and the log's markers count.
+   */
+  join(
+    file: string,
+    logged: readonly ControlLogCall[],
+    positionOf: (timeNs: number) => number,
+    { alone }: { readonly alone: boolean },
+  ): void {
     for (const call of logged) {
+      if (call.op === 'marker' && !alone) continue;
       const command = COMMANDS[call.op];
       const seen = command === undefined ? undefined : this.#take(command, call);
-      if (command !== undefined && seen === undefined) {
+      if (command !== undefined && seen === undefined && !alone) {
         this.#diagnostics.count('logged_call_not_traced', 'info', { file, line: call.line, text: call.op });
       }
       this.#emit(file, call, seen, positionOf);
@@ -153,7 +162,6 @@ export class SystemCallJoiner {
     positionOf: (timeNs: number) => number,
   ): void {
     const { op, timeNs, durationNs, result, fields } = logged;
-    if (op === 'marker') return;
     const known = DEVICE_REQUESTS.has(op) ? 'device_dma' : CONTROL_OPS.find((name) => name === op);
     if (known === undefined) {
       this.#diagnostics.count('unknown_event', 'data-loss', { file, line: logged.line, text: op });
@@ -228,6 +236,10 @@ export class SystemCallJoiner {
         break;
       case 'VFIO_DEVICE_DETACH_IOMMUFD_PT':
         call.device = this.#files.device;
+        break;
+      case 'marker':
+        call.context = NONE_U32;
+        call.text = textField(fields, 'text') ?? '';
         break;
       case 'device_dma':
         call.device = this.#files.device;
