@@ -16,8 +16,8 @@ const IOAS_ID = 2;
 const HWPT_ID = 3;
 /** [4 KiB pages] Guest memory starts at guest physical 1 MiB. */
 const GUEST_BASE_PFN = 0x100;
-/** User address of guest memory in the monitor's process. */
-const USER_BASE = 0x7f00_0000_0000n;
+/** [bytes] User address of the first guest's memory; all guests are mapped into one process. */
+const USER_BASE = 2 ** 44;
 
 type GuestRecipe = RecipeOf<'tenants' | 'migration'>;
 
@@ -74,7 +74,7 @@ function startGuest(recipe: GuestRecipe, trace: SyntheticTrace, context: number,
   }
   const target = dirtyTracking ? HWPT_ID : IOAS_ID;
   trace.control('VFIO_DEVICE_ATTACH_IOMMUFD_PT', { device, context, target, recordedObject: HWPT_ID });
-  const range = { iovaPfn: basePfn, pageCount, userAddress: USER_BASE };
+  const range = { iovaPfn: basePfn, pageCount, userAddress: BigInt(USER_BASE + context * recipe.regionBytes) };
   const row = trace.control('IOMMU_IOAS_MAP', { context, object: IOAS_ID, flags: MAP_FLAGS, ...range });
   trace.frames(row, basePfn, region);
   return { device, context, basePfn, pageCount, afterMap: row + 1 };

@@ -18,7 +18,7 @@ const schemas: [string, StreamSchema][] = [
 test.each(schemas)('the page on the format lists the columns of %s in order, with their types', (name, schema) => {
   const section = doc.split(`\n## \`${name}.arrow\`\n`)[1]!.split('\n## ')[0]!;
   const columns: [string, string][] = [];
-  for (const [, names, type] of section.matchAll(/^\| (`[^|]+) \| (u8|u16|u32|u64|i32|dictionary) \|/gm)) {
+  for (const [, names, type] of section.matchAll(/^\| (`[^|]+) \| (u8|u16|u32|u64|i32|dictionary) *\|/gm)) {
     const listed = [...names!.matchAll(/`(\w+)`/g)].map(([, column]) => column!);
     const range = names!.includes('…') ? ['word0', 'word1', 'word2', 'word3'] : listed;
     for (const column of range) columns.push([column, type!]);
