@@ -1,0 +1,214 @@
+/**
+ * A device and its PCIe link: how many requests it keeps outstanding, how fast it can issue them, how long they take on
+ * the wire. All arithmetic is busy-until; a request is one to a few TLPs of one 4 KiB page.
+ *
+ * Sources: wire overheads as in the pcie-bench model (Neugebauer et al., SIGCOMM 2018, model/pcie.py); windows and issue
+ * intervals are fitted to pcie-bench/data and come from the hardware profile.
+ *
+ * APPROX: completions return in order per direction slot but a late one does not hold up the link for those behind it;
+ * ordering between posted and non-posted requests is not modelled; all devices of a machine have the same link.
+ */
+import { assert } from '../assert.ts';
+
+/** Wire, window and memory parameters, resolved from a profile. Times in [ps]. */
+export interface LinkTiming {
+  /** [ps] Wire time of one byte; a fraction. */
+  readonly psPerByte: number;
+  /** [bytes] Largest payload of a write or a completion; a power of two. */
+  readonly maxPayloadBytes: number;
+  /** [bytes] Largest read request; a power of two. */
+  readonly maxReadRequestBytes: number;
+  /** [bytes] Wire overhead of a memory request TLP (framing, sequence, LCRC, 4-word header). */
+  readonly requestHeaderBytes: number;
+  /** [bytes] Wire overhead of a completion TLP (3-word header). */
+  readonly completionHeaderBytes: number;
+  /** [bytes] ACK and flow-control DLLPs that one TLP causes in the opposite direction. */
+  readonly dllpBytes: number;
+  /** [ps] Propagation and switching, one way. */
+  readonly oneWayTicks: number;
+  /** [ps] From translated address to data at the root complex (reads), to global visibility (writes). */
+  readonly memoryReadTicks: number;
+  readonly memoryWriteTicks: number;
+  /** Rows of the device's tables, by TLP size up to these bytes, ascending; larger TLPs use the last row. */
+  readonly tlpBytes: readonly number[];
+  /** [TLPs] Outstanding at most. */
+  readonly readWindow: readonly number[];
+  readonly writeWindow: readonly number[];
+  /** [ps] Between two TLPs at least, whatever the link says. */
+  readonly readIntervalTicks: readonly number[];
+  readonly writeIntervalTicks: readonly number[];
+}
+
+/** Words of one port in {@link DeviceLinks.port}: figures of the current request size, then state. */
+const PORT_STRIDE = 8;
+const SIZE = 0;
+const STEP = 1;
+const SERIAL = 2;
+const DOWN_TOTAL = 3;
+const DOWN_STEP = 4;
+const NEXT_ISSUE = 5;
+
+/** Links of all devices of a machine. A port is `device * 2 + direction` (0 read, 1 write). */
+export class DeviceLinks {
+  /** [bytes] Most bytes of one request on each direction: what the window can hold. A chunk is never longer. */
+  readonly maxReadChunkBytes: number;
+  readonly maxWriteChunkBytes: number;
+  /** [ps] Of the last {@link offer}: when the window admitted the request, before the link. */
+  windowTick = 0;
+  /** [ps] Of the last {@link complete}: when its last TLP had reached memory. */
+  memoryTick = 0;
+
+  readonly #timing: LinkTiming;
+  readonly #port: Float64Array;
+  /** Per port: TLPs of the current request size, their window, TLPs issued so far. */
+  readonly #counts: Int32Array;
+  /** [ps] Per port: when each of the last TLPs gave its tag or credit back. */
+  readonly #ring: Float64Array;
+  readonly #ringShift: number;
+  readonly #ringMask: number;
+  /** [ps] Per device: up link free, down link free. */
+  readonly #linkFree: Float64Array;
+  /** [ps] Arrival of the last TLP of the request being issued. */
+  #lastArrival = 0;
+
+  constructor(timing: LinkTiming, deviceCount: number) {
+    this.#timing = timing;
+    const largest = Math.max(...timing.readWindow, ...timing.writeWindow);
+    assert(Math.min(...timing.readWindow, ...timing.writeWindow) >= 1, 'a device window holds at least one request');
+    this.#ringShift = Math.ceil(Math.log2(largest + 1)) + 1;
+    this.#ringMask = 2 ** this.#ringShift - 1;
+    this.#port = new Float64Array(deviceCount * 2 * PORT_STRIDE);
+    this.#counts = new Int32Array(deviceCount * 2 * 4);
+    this.#ring = new Float64Array((deviceCount * 2) << this.#ringShift);
+    this.#linkFree = new Float64Array(deviceCount * 2);
+    this.maxReadChunkBytes = timing.maxReadRequestBytes * windowOf(timing, 0, timing.maxReadRequestBytes);
+    this.maxWriteChunkBytes = timing.maxPayloadBytes * windowOf(timing, 1, timing.maxPayloadBytes);
+  }
+
+  /** [ps] When a request of `bytes` could be issued, not before `notBefore`. Changes nothing but the size figures. @hot */
+  offer(port: number, bytes: number, notBefore: number): number {
+    const words = this.#port;
+    const at = port << 3;
+    if (words[at] !== bytes) this.#measure(port, bytes);
+    const counts = this.#counts;
+    const oldest = (counts[(port << 2) + 2]! - counts[(port << 2) + 1]!) & this.#ringMask;
+    let issue = this.#ring[(port << this.#ringShift) + oldest]!;
+    if (issue < notBefore) issue = notBefore;
+    this.windowTick = issue;
+    const next = words[at + NEXT_ISSUE]!;
+    if (next > issue) issue = next;
+    const free = this.#linkFree[port & ~1]!;
+    return Math.max(free, issue);
+  }
+
+  /** Issues the request offered last at `issue`; returns when its first TLP reaches the IOMMU [ps]. @hot */
+  commit(port: number, issue: number): number {
+    const words = this.#port;
+    const at = port << 3;
+    const step = words[at + STEP]!;
+    const counts = this.#counts;
+    const tlps = counts[port << 2]!;
+    let last = issue;
+    if (tlps > 1) {
+      last += (tlps - 1) * step;
+      const tag = (counts[(port << 2) + 2]! + tlps - 1 - counts[(port << 2) + 1]!) & this.#ringMask;
+      const free = this.#ring[(port << this.#ringShift) + tag]!;
+      if (free > last) last = free;
+    }
+    const serial = words[at + SERIAL]!;
+    words[at + NEXT_ISSUE] = last + step;
+    this.#linkFree[port & ~1] = last + serial;
+    const flight = serial + this.#timing.oneWayTicks;
+    this.#lastArrival = last + flight;
+    return issue + flight;
+  }
+
+  /**
+   * Finishes the request: its first TLP arrived at `arrival`, its translation was ready at `ready`, an IOTLB hit takes
+   * `hitTicks`. Returns when it was done at the device (read) or globally visible (write) [ps]. @hot
+   */
+  complete(port: number, arrival: number, ready: number, hitTicks: number): number {
+    const lastReady = this.#lastArrival + hitTicks;
+    let memory = Math.max(lastReady, ready);
+    const timing = this.#timing;
+    const words = this.#port;
+    const at = port << 3;
+    if ((port & 1) === 1) {
+      memory += timing.memoryWriteTicks;
+      this.memoryTick = memory;
+      this.#return(port, memory + timing.oneWayTicks, words[at + STEP]!);
+      return memory;
+    }
+    memory += timing.memoryReadTicks;
+    this.memoryTick = memory;
+    // The down link serves requests in the order of their unhindered data, so that a slow walk delays only itself.
+    const unhindered = arrival + hitTicks + timing.memoryReadTicks;
+    const free = this.#linkFree[port | 1]!;
+    const sent = Math.max(free, unhindered) + words[at + DOWN_TOTAL]!;
+    this.#linkFree[port | 1] = sent;
+    const spacing = words[at + DOWN_STEP]!;
+    const received = memory + spacing;
+    const done = Math.max(sent, received) + timing.oneWayTicks;
+    this.#return(port, done, spacing);
+    return done;
+  }
+
+  /** Finishes a request that was answered without memory access (a fault) at `ready`; returns when it was done [ps]. */
+  abort(port: number, ready: number): number {
+    const done = ready + this.#timing.oneWayTicks;
+    this.memoryTick = ready;
+    this.#return(port, done, 0);
+    return done;
+  }
+
+  /** TLPs of the request offered last on the port. @hot */
+  tlpCount(port: number): number {
+    return this.#counts[port << 2]!;
+  }
+
+  /** Tags or credits come back `spacing` apart, the last one at `lastTick`. */
+  #return(port: number, lastTick: number, spacing: number): void {
+    const counts = this.#counts;
+    const tlps = counts[port << 2]!;
+    const ringBase = port << this.#ringShift;
+    let head = counts[(port << 2) + 2]!;
+    for (let left = tlps - 1; left >= 0; left--) {
+      this.#ring[ringBase + (head & this.#ringMask)] = lastTick - left * spacing;
+      head = (head + 1) | 0;
+    }
+    counts[(port << 2) + 2] = head;
+  }
+
+  /** Figures of a request size; kept until the size changes. */
+  #measure(port: number, bytes: number): void {
+    const timing = this.#timing;
+    const write = (port & 1) === 1;
+    const largest = write ? timing.maxPayloadBytes : timing.maxReadRequestBytes;
+    const tlps = Math.ceil(bytes / largest);
+    const tlpBytes = Math.min(bytes, largest);
+    const row = sizeRow(timing, tlpBytes);
+    const completions = write ? 0 : Math.ceil(bytes / timing.maxPayloadBytes);
+    const perTlpUp = timing.requestHeaderBytes + (write ? tlpBytes : 0) + (write ? 0 : timing.dllpBytes);
+    const serial = Math.round(perTlpUp * timing.psPerByte);
+    const interval = (write ? timing.writeIntervalTicks : timing.readIntervalTicks)[row]!;
+    const down = write ? 0 : bytes + completions * timing.completionHeaderBytes + tlps * timing.dllpBytes;
+    const downTotal = Math.round(down * timing.psPerByte);
+    const at = port * PORT_STRIDE;
+    this.#port[at + SIZE] = bytes;
+    this.#port[at + STEP] = Math.max(interval, serial);
+    this.#port[at + SERIAL] = serial;
+    this.#port[at + DOWN_TOTAL] = downTotal;
+    this.#port[at + DOWN_STEP] = Math.floor(downTotal / tlps);
+    this.#counts[port * 4] = tlps;
+    this.#counts[port * 4 + 1] = (write ? timing.writeWindow : timing.readWindow)[row]!;
+  }
+}
+
+function sizeRow(timing: LinkTiming, tlpBytes: number): number {
+  const row = timing.tlpBytes.findIndex((limit) => tlpBytes <= limit);
+  return row < 0 ? timing.tlpBytes.length - 1 : row;
+}
+
+function windowOf(timing: LinkTiming, direction: number, tlpBytes: number): number {
+  return (direction === 1 ? timing.writeWindow : timing.readWindow)[sizeRow(timing, tlpBytes)]!;
+}

@@ -1,0 +1,274 @@
+/**
+ * Hardware profiles as data: what a profile file may say, how it is decoded, and how it becomes the frozen integers a
+ * unit is built from. Every value carries the basis it rests on: M measured by others, P stated in a publication,
+ * D documented, S specification, X derived, A an assumption.
+ *
+ * A value is written `{ "value": ..., "basis": "M", "source": "..." }`; a bare value, as an override gives it, counts as
+ * an assumption of the user.
+ */
+import * as z from 'zod';
+import { canonicalSha256 } from '../canonical-json.ts';
+import { applyOverrides, decodeStrict, deepFreeze } from '../decode.ts';
+import { ticksFromNs } from '../units.ts';
+import type { LinkTiming } from './device-link.ts';
+import type { CacheGeometry } from './set-assoc.ts';
+import type { VtdConfig } from './vtd/config.ts';
+
+const BASIS = z.enum(['M', 'P', 'D', 'S', 'X', 'A']);
+
+/** A value and what it rests on. */
+export interface Sourced<T> {
+  readonly value: T;
+  readonly basis: z.output<typeof BASIS>;
+  readonly source: string;
+}
+
+function sourced<T>(value: z.ZodType<T>) {
+  const bare = value.transform(
+    (given): Sourced<T> => ({ value: given, basis: 'A', source: 'ASSUMPTION: set by user' }),
+  );
+  return z.union([z.object({ value, basis: BASIS, source: z.string().min(1) }), bare]) as z.ZodType<Sourced<T>>;
+}
+
+const count = sourced(z.int().min(1));
+const countOrNone = sourced(z.int().min(0));
+const nanoseconds = sourced(z.number().min(0));
+const register = sourced(z.string().regex(/^[0-9a-f]{1,16}$/, 'a register is up to 16 hex digits'));
+const perSize = sourced(z.array(z.number().min(0)).min(1));
+
+const cache = z.object({
+  /** 0 = there is no such cache. */
+  entries: countOrNone,
+  /** 0 = fully associative. */
+  ways: countOrNone,
+  policy: sourced(z.enum(['lru', 'tree-plru', 'fifo', 'random', 'reset-when-full'])),
+  indexing: sourced(z.enum(['hash', 'low-bits'])),
+});
+
+/** A profile file. */
+export const HARDWARE_PROFILE_SCHEMA = z.object({
+  name: z.string().min(1),
+  description: z.string(),
+  kind: z.enum(['vtd', 'bypass']),
+  registers: z.object({ cap: register, ecap: register }),
+  iotlb: cache.extend({
+    tag: sourced(z.enum(['domain', 'source'])),
+    pageMaskBits: countOrNone,
+    hitChecksPermission: sourced(z.boolean()),
+  }),
+  contextCache: cache,
+  pasidCache: cache,
+  pagingCaches: z.object({ region2m: cache, region1g: cache, region512g: cache, region256t: cache }),
+  translation: z.object({
+    hitNs: nanoseconds,
+    walkFixedNs: nanoseconds,
+    walkReadNs: nanoseconds,
+    walkers: count,
+    /** How much longer than its latency a walk occupies its walker, by direction of the request. */
+    busyExtraReadNs: sourced(z.number()),
+    busyExtraWriteNs: sourced(z.number()),
+    serialiseRegion: sourced(z.boolean()),
+    releaseInOrder: sourced(z.boolean()),
+    clockNs: nanoseconds,
+  }),
+  queue: z.object({ doorbellNs: nanoseconds, fetchNs: nanoseconds, executeNs: nanoseconds, statusNs: nanoseconds }),
+  link: z.object({
+    pcieGeneration: sourced(z.int().min(1).max(6)),
+    lanes: count,
+    maxPayloadBytes: count,
+    maxReadRequestBytes: count,
+    requestHeaderBytes: count,
+    completionHeaderBytes: count,
+    dllpBytes: countOrNone,
+    oneWayNs: nanoseconds,
+    /** Read of 64 bytes at the device, no translation, nothing else under way. */
+    readRoundTripNs: nanoseconds,
+    memoryWriteNs: nanoseconds,
+  }),
+  /** The device in front of the link; rows by TLP size. */
+  device: z.object({
+    tlpBytes: perSize,
+    readWindow: perSize,
+    writeWindow: perSize,
+    readIntervalNs: perSize,
+    writeIntervalNs: perSize,
+  }),
+  faultCodes: z.object({
+    pasidEntryNotPresent: count,
+    scalableContextNotPresent: count,
+    scalableSsRead: count,
+    scalableSsWrite: count,
+  }),
+});
+
+/** A decoded profile. */
+export type HardwareProfileSource = z.output<typeof HARDWARE_PROFILE_SCHEMA>;
+
+/** One number of a profile as a report's model card prints it. */
+export interface ProfileNumber {
+  readonly path: string;
+  readonly value: number | string | boolean;
+  readonly unit: string;
+  readonly basis: string;
+  readonly source: string;
+}
+
+/** A profile with its identity: plain, frozen data. */
+export interface ResolvedHardwareProfile {
+  readonly name: string;
+  readonly description: string;
+  readonly kind: 'vtd' | 'bypass';
+  readonly config: VtdConfig;
+  /** Hex digest of the profile after overrides. */
+  readonly sha256: string;
+  readonly overrides: readonly string[];
+  readonly numbers: readonly ProfileNumber[];
+}
+
+/**
+ * Applies `overrides` (`iotlb.entries=64`), decodes and resolves. Throws ConfigError for unknown keys and bad values.
+ */
+export function resolveHardwareProfile(
+  source: unknown,
+  overrides: readonly string[] = [],
+  sourceName = 'hardware profile',
+): ResolvedHardwareProfile {
+  const decoded = decodeStrict(HARDWARE_PROFILE_SCHEMA, applyOverrides(source, overrides), sourceName);
+  const numbers: ProfileNumber[] = [];
+  listNumbers(decoded, '', numbers);
+  return deepFreeze({
+    name: decoded.name,
+    description: decoded.description,
+    kind: decoded.kind,
+    config: resolveConfig(decoded),
+    sha256: canonicalSha256(decoded),
+    overrides: [...overrides],
+    numbers,
+  });
+}
+
+function resolveConfig(from: HardwareProfileSource): VtdConfig {
+  const { translation, queue, pagingCaches, faultCodes } = from;
+  const ticks = (leaf: Sourced<number>): number => ticksFromNs(leaf.value);
+  return {
+    name: from.name,
+    cap: registerWords(from.registers.cap.value),
+    ecap: registerWords(from.registers.ecap.value),
+    iotlb: geometry(from.iotlb) as CacheGeometry,
+    iotlbRules: {
+      tag: from.iotlb.tag.value,
+      pageMaskBits: from.iotlb.pageMaskBits.value,
+      hitChecksPermission: from.iotlb.hitChecksPermission.value,
+    },
+    contextCache: geometry(from.contextCache),
+    pasidCache: geometry(from.pasidCache),
+    pagingCaches: [
+      undefined,
+      undefined,
+      geometry(pagingCaches.region2m),
+      geometry(pagingCaches.region1g),
+      geometry(pagingCaches.region512g),
+      geometry(pagingCaches.region256t),
+    ],
+    translation: {
+      hitTicks: ticks(translation.hitNs),
+      walkFixedTicks: ticks(translation.walkFixedNs),
+      walkReadTicks: ticks(translation.walkReadNs),
+      walkers: translation.walkers.value,
+      busyExtraReadTicks: ticks(translation.busyExtraReadNs),
+      busyExtraWriteTicks: ticks(translation.busyExtraWriteNs),
+      serialiseRegion: translation.serialiseRegion.value,
+      releaseInOrder: translation.releaseInOrder.value,
+      clockTicks: ticks(translation.clockNs),
+    },
+    queue: {
+      doorbellTicks: ticks(queue.doorbellNs),
+      fetchTicks: ticks(queue.fetchNs),
+      executeTicks: ticks(queue.executeNs),
+      statusTicks: ticks(queue.statusNs),
+    },
+    link: resolveLink(from),
+    faultCodes: {
+      pasidEntryNotPresent: faultCodes.pasidEntryNotPresent.value,
+      scalableContextNotPresent: faultCodes.scalableContextNotPresent.value,
+      scalableSsRead: faultCodes.scalableSsRead.value,
+      scalableSsWrite: faultCodes.scalableSsWrite.value,
+    },
+  };
+}
+
+/** [GT/s] per lane by PCIe generation. */
+const LANE_RATE = [0, 2.5, 5, 8, 16, 32, 64] as const;
+
+function resolveLink(from: HardwareProfileSource): LinkTiming {
+  const { link, device } = from;
+  const generation = link.pcieGeneration.value;
+  // 8b/10b up to generation 2, 128b/130b after; one skip ordered set of 4 symbols in 1538 (pcie-model, model/pcie.py).
+  const encoding = generation <= 2 ? 10 / 8 : 130 / 128;
+  const psPerByte = ((8000 / (LANE_RATE[generation]! * link.lanes.value)) * encoding * 1542) / 1538;
+  const wire = (bytes: number): number => Math.round(bytes * psPerByte);
+  const up = wire(link.requestHeaderBytes.value + link.dllpBytes.value);
+  const down = wire(64 + link.completionHeaderBytes.value + link.dllpBytes.value);
+  const oneWayTicks = ticksFromNs(link.oneWayNs.value);
+  const memoryReadTicks = ticksFromNs(link.readRoundTripNs.value) - 2 * oneWayTicks - up - down;
+  return {
+    psPerByte,
+    maxPayloadBytes: link.maxPayloadBytes.value,
+    maxReadRequestBytes: link.maxReadRequestBytes.value,
+    requestHeaderBytes: link.requestHeaderBytes.value,
+    completionHeaderBytes: link.completionHeaderBytes.value,
+    dllpBytes: link.dllpBytes.value,
+    oneWayTicks,
+    memoryReadTicks: Math.max(memoryReadTicks, 0),
+    memoryWriteTicks: ticksFromNs(link.memoryWriteNs.value),
+    tlpBytes: device.tlpBytes.value,
+    readWindow: device.readWindow.value,
+    writeWindow: device.writeWindow.value,
+    readIntervalTicks: device.readIntervalNs.value.map(ticksFromNs),
+    writeIntervalTicks: device.writeIntervalNs.value.map(ticksFromNs),
+  };
+}
+
+function geometry(from: z.output<typeof cache>): CacheGeometry | undefined {
+  if (from.entries.value === 0) return undefined;
+  return {
+    entries: from.entries.value,
+    ways: from.ways.value,
+    policy: from.policy.value,
+    indexing: from.indexing.value,
+  };
+}
+
+/** The u32 words of a register written in hex, low word first. */
+export function registerWords(hex: string): readonly [number, number] {
+  const value = BigInt(`0x${hex}`);
+  return [Number(value & 0xffff_ffffn), Number(value >> 32n)];
+}
+
+function listNumbers(node: object, path: string, into: ProfileNumber[]): void {
+  for (const [key, member] of Object.entries(node)) {
+    if (typeof member !== 'object' || member === null) continue;
+    const here = path === '' ? key : `${path}.${key}`;
+    if (!('basis' in member)) {
+      listNumbers(member, here, into);
+      continue;
+    }
+    const leaf = member as Sourced<number | string | boolean | readonly number[]>;
+    const value = typeof leaf.value === 'object' ? leaf.value.join('/') : leaf.value;
+    into.push({ path: here, value, unit: unitOf(key), basis: leaf.basis, source: leaf.source });
+  }
+}
+
+function unitOf(key: string): string {
+  if (key.endsWith('Ns')) return 'ns';
+  if (key.endsWith('Bytes')) return 'bytes';
+  if (key.endsWith('Window')) return 'TLPs';
+  if (key.endsWith('Bits')) return 'bits';
+  const units: Readonly<Record<string, string>> = {
+    entries: 'entries',
+    ways: 'ways',
+    walkers: 'walkers',
+    lanes: 'lanes',
+  };
+  return units[key] ?? '';
+}

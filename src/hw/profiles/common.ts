@@ -1,0 +1,49 @@
+/** Parts that the profiles of real units share. */
+import type { HardwareProfileSource } from '../profile.ts';
+import { assumed, derived, documented, measured, specified } from './sourced.ts';
+
+const PCIE_MODEL = 'pcie-bench/pcie-model, model/pcie.py';
+const SWEEP = 'pcie-bench/data, NFP6000 bandwidth sweep, plateau of small windows, IOMMU on';
+
+/** Codes of the specification. */
+export const SPEC_FAULT_CODES: HardwareProfileSource['faultCodes'] = {
+  pasidEntryNotPresent: specified(0x59, 'VT-d spec, fault reasons: SPT.2'),
+  scalableContextNotPresent: specified(0x41, 'VT-d spec, fault reasons: SCT.2'),
+  scalableSsRead: specified(0x79, 'VT-d spec, fault reasons: SSS.2'),
+  scalableSsWrite: specified(0x79, 'VT-d spec, fault reasons: SSS.2'),
+};
+
+/** What a real IOTLB compares. */
+export const SPEC_IOTLB_RULES = {
+  tag: specified('domain' as const, 'VT-d spec 6.2.1: tags of second-stage and first-stage entries'),
+  pageMaskBits: specified(0, 'VT-d spec 6.5.2.3: whole page number'),
+  hitChecksPermission: specified(true, 'VT-d spec 6.2.4: permissions are cached with the translation'),
+};
+
+/** TLP overheads: framing 2, sequence and LCRC 6, header 4 plus 8 or 12 bytes; ACK and flow control 8 bytes each. */
+export const PCIE_OVERHEADS = {
+  requestHeaderBytes: documented(24, `${PCIE_MODEL}: 2 framing + 6 DLL + 4 header + 12 of a 64-bit request`),
+  completionHeaderBytes: documented(20, `${PCIE_MODEL}: 2 framing + 6 DLL + 4 header + 8 of a completion`),
+  dllpBytes: assumed(16, 'one ACK and one flow-control DLLP of 8 bytes per TLP'),
+};
+
+/** The NFP6000 of pcie-bench on PCIe generation 3 x8: the device behind the published curves. */
+export const NFP6000: HardwareProfileSource['device'] = {
+  tlpBytes: documented([64, 128, 256, 512], 'rows of this table'),
+  readWindow: derived([27, 18, 13, 12], 'pcie-bench/data: 412 ns round trip over the plateau interval per size'),
+  writeWindow: derived([64, 64, 24, 24], 'pcie-bench/data: fit of the write curves at 64, 128 and 256 bytes'),
+  readIntervalNs: measured([0, 0, 42.7, 74.5], `${SWEEP}: 48.0 Gb/s at 256 B, 55.0 at 512 B; smaller sizes by window`),
+  writeIntervalNs: measured([21.1, 24.15, 40.5, 75.3], `${SWEEP}: 24.27, 42.4, 50.5, 54.4 Gb/s`),
+};
+
+/** A device with enough tags, limited by the root complex' buffers. */
+export function bufferLimitedDevice(cachelines: number, source: string): HardwareProfileSource['device'] {
+  const window = [64, 128, 256, 512].map((bytes) => Math.floor((cachelines * 64) / bytes));
+  return {
+    tlpBytes: documented([64, 128, 256, 512], 'rows of this table'),
+    readWindow: derived(window, source),
+    writeWindow: derived(window, source),
+    readIntervalNs: assumed([0, 0, 0, 0], 'the device issues at link speed'),
+    writeIntervalNs: assumed([0, 0, 0, 0], 'the device issues at link speed'),
+  };
+}

@@ -1,0 +1,126 @@
+/** Broadwell, Haswell, Ivy Bridge and Sandy Bridge servers: the units behind the pcie-bench curves (SIGCOMM 2018). */
+import type { HardwareProfileSource } from '../profile.ts';
+import { NFP6000, PCIE_OVERHEADS, SPEC_FAULT_CODES, SPEC_IOTLB_RULES } from './common.ts';
+import { absent, assumed, derived, documented, fullyAssociative, measured } from './sourced.ts';
+
+const LATENCY = 'pcie-bench/data lat_cmd_sweep';
+const SATURATION = 'pcie-bench/data, 64 B sweep at 64 MB: interval between completed misses times 6 walkers';
+
+/** Xeon E5-2630 v4. */
+export const VTD_BDW: HardwareProfileSource = {
+  name: 'vtd-bdw',
+  description: 'Intel VT-d of Broadwell servers (Xeon E5 v4), legacy mode, fitted to pcie-bench',
+  kind: 'vtd',
+  registers: {
+    cap: measured('8d2078c106f0466', 'pcie-bench/data, dmesg of the Broadwell host'),
+    ecap: assumed(
+      'f020de',
+      'ECAP of the same generation: queued invalidation, device TLB, pass-through, snoop control',
+    ),
+  },
+  iotlb: {
+    ...fullyAssociative(derived(104, 'fit of the pcie-bench bandwidth sweeps (96 to 112); latency sweep says 115')),
+    ...SPEC_IOTLB_RULES,
+  },
+  contextCache: fullyAssociative(assumed(64, 'context cache size is not public')),
+  pasidCache: absent('no scalable mode in this generation'),
+  pagingCaches: {
+    region2m: fullyAssociative(assumed(64, 'must hold 32 regions of 2 MiB (superpage curves of pcie-bench are flat)')),
+    region1g: fullyAssociative(assumed(32, 'size is not public')),
+    region512g: fullyAssociative(assumed(16, 'size is not public')),
+    region256t: absent('no 5-level tables in this generation'),
+  },
+  translation: {
+    hitNs: measured(2, `${LATENCY}: IOMMU on with small windows adds at most 3 ns`),
+    walkFixedNs: derived(110, `${LATENCY}: the sum 110 + 180 is the measured 288 to 290 ns, the split is assumed`),
+    walkReadNs: derived(180, `${LATENCY}: the sum 110 + 180 is the measured 288 to 290 ns, the split is assumed`),
+    walkers: derived(6, 'pcie-bench/data: single-miss penalty over interval between misses at saturation, 5.5 to 6.3'),
+    busyExtraReadNs: derived(22, `${SATURATION}: 312 ns, 22 above the unloaded latency`),
+    busyExtraWriteNs: derived(-15, `${SATURATION}: 275 ns, 15 below the unloaded latency`),
+    serialiseRegion: measured(false, 'pcie-bench/data: no slow window of 1 to 2 MB on this generation'),
+    releaseInOrder: assumed(false, 'in-order release fits Broadwell at 128 pages better and Ivy Bridge far worse'),
+    clockNs: assumed(2, 'IOMMU clock of 500 MHz; affects counters in clocks only'),
+  },
+  queue: {
+    doorbellNs: assumed(200, 'split of the 0.69 us that rIOMMU Table 1 gives for one native invalidation'),
+    fetchNs: assumed(200, 'as doorbellNs'),
+    executeNs: assumed(100, 'as doorbellNs'),
+    statusNs: assumed(200, 'as doorbellNs'),
+  },
+  link: {
+    pcieGeneration: measured(3, 'pcie-bench, NFP6000'),
+    lanes: measured(8, 'pcie-bench, NFP6000'),
+    maxPayloadBytes: measured(256, 'pcie-bench/data sys-*'),
+    maxReadRequestBytes: measured(512, 'pcie-bench/data sys-*'),
+    ...PCIE_OVERHEADS,
+    oneWayNs: assumed(100, 'share of the measured round trip that is link and root complex'),
+    readRoundTripNs: measured(412, `${LATENCY}: 64 B read, data in the last-level cache, IOMMU off`),
+    memoryWriteNs: assumed(150, 'from translated address to global visibility of a posted write'),
+  },
+  device: NFP6000,
+  faultCodes: SPEC_FAULT_CODES,
+};
+
+/** Haswell: 228 and 267 ns in two hosts. */
+export const VTD_HSW: HardwareProfileSource = {
+  ...VTD_BDW,
+  name: 'vtd-hsw',
+  description: 'as vtd-bdw with the single-miss penalty of Haswell servers (Xeon E5 v3)',
+  translation: {
+    ...VTD_BDW.translation,
+    walkFixedNs: measured(68, `${LATENCY}: 228 and 267 ns in two Haswell hosts, middle 248; split as for Broadwell`),
+    busyExtraReadNs: derived(57, `${SATURATION}: 50.9 ns apart`),
+    busyExtraWriteNs: derived(27, `${SATURATION}: 45.9 ns apart`),
+  },
+};
+
+/** Ivy Bridge: 298 ns. */
+export const VTD_IVB: HardwareProfileSource = {
+  ...VTD_BDW,
+  name: 'vtd-ivb',
+  description: 'as vtd-bdw with the single-miss penalty of Ivy Bridge servers (Xeon E5 v2)',
+  translation: {
+    ...VTD_BDW.translation,
+    walkFixedNs: measured(118, `${LATENCY}: 298 ns; split as for Broadwell`),
+    busyExtraReadNs: derived(36, `${SATURATION}: 55.7 ns apart, 334 ns`),
+    busyExtraWriteNs: derived(20, `${SATURATION}: 53.1 ns apart, 318 ns`),
+  },
+};
+
+/** Sandy Bridge: no superpages, four walkers, one walk at a time in a 2 MiB region. */
+export const VTD_SNB: HardwareProfileSource = {
+  ...VTD_BDW,
+  name: 'vtd-snb',
+  description: 'Intel VT-d of Sandy Bridge servers (Xeon E5): four walkers, walks of one 2 MiB region one by one',
+  registers: {
+    cap: assumed('c9078010ef0462', 'no large second-stage pages in this generation; other fields as usual'),
+    ecap: VTD_BDW.registers.ecap,
+  },
+  iotlb: {
+    ...fullyAssociative(measured(128, `${LATENCY}: hit share by window says 125 to 128`)),
+    ...SPEC_IOTLB_RULES,
+  },
+  translation: {
+    ...VTD_BDW.translation,
+    walkFixedNs: derived(60, `${LATENCY}: 242 ns; split assumed`),
+    walkers: derived(4, 'pcie-bench/data: 4.0 to 4.5 walks at a time at saturation'),
+    busyExtraReadNs: derived(10, 'pcie-bench/data: 60.5 ns apart at 64 MB, 261 ns apart inside one region'),
+    busyExtraWriteNs: derived(-24, 'pcie-bench/data: 53.9 ns apart at 64 MB'),
+    serialiseRegion: derived(true, 'pcie-bench/data: 260 ns per miss for windows of 1 to 2 MB, 60 ns at 64 MB'),
+  },
+  link: {
+    ...VTD_BDW.link,
+    readRoundTripNs: measured(425, `${LATENCY}: Sandy Bridge host, data in the last-level cache`),
+  },
+};
+
+/** The "64-entry IOTLB" of the literature. */
+export const LEGACY64: HardwareProfileSource = {
+  ...VTD_BDW,
+  name: 'legacy64',
+  description: 'as vtd-bdw with the 64 IOTLB entries that papers quote',
+  iotlb: {
+    ...VTD_BDW.iotlb,
+    entries: documented(64, 'SIGCOMM 2018 text; ixy user-space drivers; contradicted by the raw data'),
+  },
+};

@@ -1,0 +1,97 @@
+/**
+ * Tag values of translation caches. VT-d tags second-stage entries with the domain id, first-stage, nested and
+ * pass-through entries with domain id and PASID (VT-d spec 6.2.1, Table "Address Tags"; all second-stage flushes of
+ * Linux drivers/iommu/intel/cache.c go by domain id alone). Each tag in use gets a small number, its *space*, which is
+ * the group of its entries in every cache.
+ *
+ * APPROX: at most 2^17 spaces live at once; when they run out the unit flushes everything, and counts it.
+ */
+import { GROUP_SHIFT, type GroupGenerations } from '../set-assoc.ts';
+
+/** The PASID part of a tag without PASID. */
+export const NO_PASID_TAG = -1;
+
+const MAX_SPACES = 2 ** (32 - GROUP_SHIFT) - 1;
+
+/** The spaces of one unit, their generations and what is known per space. */
+export class AddressSpaces {
+  /** Generations of IOTLB entries and of paging-structure entries, by space. */
+  readonly leaf: GroupGenerations = { current: new Int32Array(64) };
+  readonly nonLeaf: GroupGenerations = { current: new Int32Array(64) };
+  /** Bit s set: IOTLB entries of size s (0 = 4 KiB, 1 = 2 MiB, 2 = 1 GiB) may be present. */
+  sizesInUse = new Uint8Array(64);
+  /** [ps] When the last DMA translated by this space had reached memory: what a drain waits for. */
+  lastUse = new Float64Array(64);
+  /** Domain id and PASID tag per space. */
+  readonly domainIds: number[] = [];
+  readonly pasids: number[] = [];
+  /** Times all spaces were given up. */
+  exhausted = 0;
+
+  readonly #byTag = new Map<number, number>();
+  readonly #byDomain = new Map<number, number[]>();
+
+  get count(): number {
+    return this.domainIds.length;
+  }
+
+  /** True when no further space can be made. */
+  get full(): boolean {
+    return this.domainIds.length >= MAX_SPACES;
+  }
+
+  /** The space of a tag, made when needed. */
+  of(domainId: number, pasidTag: number): number {
+    const tag = domainId * 2097152 + pasidTag + 1;
+    const known = this.#byTag.get(tag);
+    if (known !== undefined) return known;
+    const space = this.domainIds.length;
+    if (space >= this.lastUse.length) this.#grow();
+    this.domainIds.push(domainId);
+    this.pasids.push(pasidTag);
+    this.#byTag.set(tag, space);
+    const siblings = this.#byDomain.get(domainId);
+    if (siblings === undefined) this.#byDomain.set(domainId, [space]);
+    else siblings.push(space);
+    return space;
+  }
+
+  /** The space of a tag, or -1 when nothing was ever cached for it. */
+  peek(domainId: number, pasidTag: number): number {
+    return this.#byTag.get(domainId * 2097152 + pasidTag + 1) ?? -1;
+  }
+
+  /** Spaces of a domain id. */
+  ofDomain(domainId: number): readonly number[] {
+    return this.#byDomain.get(domainId) ?? [];
+  }
+
+  /** Forgets all spaces; the caller empties the caches. */
+  reset(): void {
+    this.exhausted++;
+    this.#byTag.clear();
+    this.#byDomain.clear();
+    this.domainIds.length = 0;
+    this.pasids.length = 0;
+    this.sizesInUse.fill(0);
+    this.lastUse.fill(0);
+  }
+
+  #grow(): void {
+    const size = this.lastUse.length * 2;
+    this.leaf.current = grownWords(this.leaf.current, size);
+    this.nonLeaf.current = grownWords(this.nonLeaf.current, size);
+    const sizes = new Uint8Array(size);
+    sizes.set(this.sizesInUse);
+    this.sizesInUse = sizes;
+    const lastUse = new Float64Array(size);
+    lastUse.set(this.lastUse);
+    this.lastUse = lastUse;
+  }
+}
+
+function grownWords(old: Int32Array, size: number): Int32Array<ArrayBuffer> {
+  const grown = new Int32Array(size);
+  grown.set(old);
+  return grown;
+}

@@ -1,0 +1,150 @@
+/**
+ * What each requester's DMA is translated by, once its context and PASID entries are cached: the *binding* of a
+ * (requester, PASID). Hardware gets it from the context and PASID caches on every request; here it is kept resolved per
+ * requester slot, valid as long as the cached entries it came from, so that an IOTLB hit costs no second lookup. A
+ * change of the entries in memory alone changes no binding: that is what makes missing invalidations visible.
+ */
+import { NO_PASID, type Pasid, type SourceId } from '../../address.ts';
+import { NEVER } from '../../units.ts';
+
+/** How a binding translates. */
+export const BindingKind = { secondStage: 0, firstStage: 1, passThrough: 2 } as const;
+
+/** Bindings of one unit, as columns by slot. */
+export class Bindings {
+  /** Requester index by device index; devices behind one bridge share a requester. */
+  readonly requesterOf: Int32Array;
+  /** Source id by requester index. */
+  readonly sourceIds: readonly SourceId[];
+  /** [ps] Valid from this tick on; NEVER while the entries are not cached. */
+  readyTick: Float64Array;
+  /** {@link BindingKind}. */
+  kind: Uint8Array;
+  /** Space of the IOTLB tags. */
+  space: Int32Array;
+  domainId: Int32Array;
+  /** Slot of the top table in modelled memory, -1 when the pointer leads elsewhere; its paging level. */
+  rootSlot: Int32Array;
+  rootLevel: Uint8Array;
+  /** 1: the unit sets accessed and dirty bits in the leaf. */
+  accessDirty: Uint8Array;
+  /** 1: faults are not recorded (FPD). */
+  faultsHidden: Uint8Array;
+  /** PASID the request is treated as: its own, or RID_PASID. */
+  effectivePasid: Int32Array;
+
+  readonly #pasids: number[] = [];
+  readonly #requesters: number[] = [];
+  /** Slots with PASID by `requester * 2^20 + pasid`; used when the PASID differs from the requester's last one. */
+  readonly #withPasid = new Map<number, number>();
+  readonly #slotsOfRequester: number[][];
+  readonly #lastPasid: Int32Array;
+  readonly #lastSlot: Int32Array;
+
+  /** `deviceSourceIds`: source id of every device of the machine, by device index. */
+  constructor(deviceSourceIds: readonly SourceId[]) {
+    this.sourceIds = [...new Set(deviceSourceIds)];
+    this.requesterOf = Int32Array.from(deviceSourceIds, (id) => this.sourceIds.indexOf(id));
+    const count = Math.max(this.sourceIds.length, 1);
+    this.readyTick = new Float64Array(count).fill(NEVER);
+    this.kind = new Uint8Array(count);
+    this.space = new Int32Array(count);
+    this.domainId = new Int32Array(count);
+    this.rootSlot = new Int32Array(count);
+    this.rootLevel = new Uint8Array(count);
+    this.accessDirty = new Uint8Array(count);
+    this.faultsHidden = new Uint8Array(count);
+    this.effectivePasid = new Int32Array(count);
+    this.#slotsOfRequester = this.sourceIds.map((_, requester) => [requester]);
+    this.#lastPasid = new Int32Array(count).fill(-1);
+    this.#lastSlot = new Int32Array(count);
+    for (let requester = 0; requester < this.sourceIds.length; requester++) {
+      this.#requesters.push(requester);
+      this.#pasids.push(NO_PASID);
+    }
+  }
+
+  /** Requester index of a source id, or -1. */
+  requesterOfSource(sourceId: SourceId): number {
+    return this.sourceIds.indexOf(sourceId);
+  }
+
+  /** Slot of a requester's DMA with `pasid`; slot = requester index without PASID. @hot */
+  slotOf(requester: number, pasid: number): number {
+    if (pasid === NO_PASID) return requester;
+    if (this.#lastPasid[requester] === pasid) return this.#lastSlot[requester]!;
+    return this.#slotWithPasid(requester, pasid);
+  }
+
+  requester(slot: number): number {
+    return this.#requesters[slot]!;
+  }
+
+  /** PASID of the slot's requests; 0 = without. */
+  pasid(slot: number): Pasid {
+    return this.#pasids[slot]! as Pasid;
+  }
+
+  /** Slots of a requester, the one without PASID first. */
+  slotsOf(requester: number): readonly number[] {
+    return this.#slotsOfRequester[requester]!;
+  }
+
+  /** Invalidates one slot. */
+  drop(slot: number): void {
+    this.readyTick[slot] = NEVER;
+  }
+
+  /** Invalidates all slots of a requester. */
+  dropRequester(requester: number): void {
+    for (const slot of this.#slotsOfRequester[requester]!) this.readyTick[slot] = NEVER;
+  }
+
+  /** Invalidates all slots. */
+  dropAll(): void {
+    this.readyTick.fill(NEVER);
+  }
+
+  #slotWithPasid(requester: number, pasid: number): number {
+    const key = requester * 1048576 + pasid;
+    let slot = this.#withPasid.get(key);
+    if (slot === undefined) {
+      slot = this.#pasids.length;
+      if (slot >= this.readyTick.length) this.#grow();
+      this.#pasids.push(pasid);
+      this.#requesters.push(requester);
+      this.#slotsOfRequester[requester]!.push(slot);
+      this.#withPasid.set(key, slot);
+    }
+    this.#lastPasid[requester] = pasid;
+    this.#lastSlot[requester] = slot;
+    return slot;
+  }
+
+  #grow(): void {
+    const size = this.readyTick.length * 2;
+    const readyTick = new Float64Array(size).fill(NEVER);
+    readyTick.set(this.readyTick);
+    this.readyTick = readyTick;
+    this.kind = grownBytes(this.kind, size);
+    this.rootLevel = grownBytes(this.rootLevel, size);
+    this.accessDirty = grownBytes(this.accessDirty, size);
+    this.faultsHidden = grownBytes(this.faultsHidden, size);
+    this.space = grownWords(this.space, size);
+    this.domainId = grownWords(this.domainId, size);
+    this.rootSlot = grownWords(this.rootSlot, size);
+    this.effectivePasid = grownWords(this.effectivePasid, size);
+  }
+}
+
+function grownBytes(old: Uint8Array, size: number): Uint8Array {
+  const grown = new Uint8Array(size);
+  grown.set(old);
+  return grown;
+}
+
+function grownWords(old: Int32Array, size: number): Int32Array {
+  const grown = new Int32Array(size);
+  grown.set(old);
+  return grown;
+}

@@ -1,0 +1,54 @@
+/** What a VT-d unit is built from: a resolved hardware profile as frozen integers in ticks. */
+import type { LinkTiming } from '../device-link.ts';
+import type { CacheGeometry } from '../set-assoc.ts';
+import type { FaultCodes } from './fault-reasons.ts';
+import type { IotlbRules } from './iotlb.ts';
+
+/** Latencies of translation. */
+export interface TranslationTiming {
+  /** [ps] IOTLB hit. */
+  readonly hitTicks: number;
+  /** [ps] A walk takes `walkFixedTicks` + reads * `walkReadTicks`. */
+  readonly walkFixedTicks: number;
+  readonly walkReadTicks: number;
+  readonly walkers: number;
+  /** [ps] How much longer (or, negative, shorter) than its latency a walk occupies its walker, by direction. */
+  readonly busyExtraReadTicks: number;
+  readonly busyExtraWriteTicks: number;
+  /** Walks inside one 2 MiB region run one after the other (Sandy Bridge). */
+  readonly serialiseRegion: boolean;
+  /** Translations of one device are released in order. */
+  readonly releaseInOrder: boolean;
+  /** [ps] IOMMU clock, for counters in clocks. */
+  readonly clockTicks: number;
+}
+
+/** Costs of queued invalidation. */
+export interface QueueTiming {
+  /** [ps] Tail register write to the unit noticing. */
+  readonly doorbellTicks: number;
+  /** [ps] Fetch of the first descriptors after idleness; later fetches overlap execution. */
+  readonly fetchTicks: number;
+  /** [ps] Execution of one descriptor other than wait. */
+  readonly executeTicks: number;
+  /** [ps] Status write until software sees it. */
+  readonly statusTicks: number;
+}
+
+/** A resolved VT-d profile. */
+export interface VtdConfig {
+  readonly name: string;
+  /** u32 words of CAP and ECAP. */
+  readonly cap: readonly [number, number];
+  readonly ecap: readonly [number, number];
+  readonly iotlb: CacheGeometry;
+  readonly iotlbRules: IotlbRules;
+  readonly contextCache: CacheGeometry | undefined;
+  readonly pasidCache: CacheGeometry | undefined;
+  /** By level, index 2 .. 5. */
+  readonly pagingCaches: readonly (CacheGeometry | undefined)[];
+  readonly translation: TranslationTiming;
+  readonly queue: QueueTiming;
+  readonly link: LinkTiming;
+  readonly faultCodes: FaultCodes;
+}

@@ -1,0 +1,259 @@
+/**
+ * The invalidation queue: a ring of descriptors in modelled memory (VT-d spec 6.5.2). A tail write starts the unit:
+ * after the doorbell and the first fetch it executes descriptors in order, one at a time; a wait descriptor completes
+ * when everything before it has, and when the DMA that those descriptors drain has reached memory; then the status word
+ * is written. A wait with FN holds back all later descriptors until it is complete.
+ *
+ * An invalidation takes effect at its execution tick. DMA is replayed ahead of events up to the next one, so effects are
+ * queued with their ticks ({@link nextEffectTick}) and carried out either by the first request that arrives at or after
+ * that tick, or by the queue's own event, whichever comes first.
+ *
+ * APPROX: descriptors execute in order although the specification lets those between two waits execute in any order.
+ * Costs come from the profile; descriptors are read from memory when their execution begins.
+ */
+import type { Pfn } from '../../address.ts';
+import { assert } from '../../assert.ts';
+import { Histogram } from '../../stats/histogram.ts';
+import type { Timeline } from '../../timeline.ts';
+import { NEVER, type Tick } from '../../units.ts';
+import { type PhysicalMemory, WORDS_PER_FRAME } from '../memory.ts';
+import type { QueueTiming } from './config.ts';
+import { type DescriptorKind, descriptorKind, type InvalidationExecutor } from './invalidation.ts';
+import { DESCRIPTOR_WORDS_128, DESCRIPTOR_WORDS_256, Descriptor } from './layout.ts';
+import { FaultStatus, IQA_DW, IQA_QS_MASK } from './registers.ts';
+
+/** `timed`: as described. `deferred`: waits complete at once and effects are left to whoever replays a recording. */
+export type QueueMode = 'timed' | 'deferred';
+
+/** Statistics of the queue, mergeable plain data. */
+export interface QueueStatistics {
+  readonly descriptors: Readonly<Record<string, number>>;
+  /** Tail writes. */
+  readonly submissions: number;
+  /** [ps] Tail write to status write visible, per wait descriptor. */
+  readonly waitLatency: Histogram;
+  /** [descriptors] Most pending at once. */
+  readonly peakOccupancy: number;
+}
+
+interface PendingEffect {
+  readonly tick: Tick;
+  readonly words: readonly [number, number, number, number];
+}
+
+interface Submission {
+  /** Queue index after the submission's last descriptor. */
+  readonly endIndex: number;
+  readonly doorbellTick: Tick;
+}
+
+/** Invalidation queue of one unit. */
+export class InvalidationQueue {
+  /** [ps] Tick of the earliest effect not carried out yet; NEVER when there is none. */
+  nextEffectTick: number = NEVER;
+  /** FSTS bits of the queue (IQE). */
+  status = 0;
+  /** Invalidation completion: bit 0 of ICS. */
+  completion = 0;
+  enabled = false;
+
+  readonly #memory: PhysicalMemory;
+  readonly #timeline: Timeline;
+  readonly #timing: QueueTiming;
+  readonly #executor: InvalidationExecutor;
+  readonly #mode: QueueMode;
+  readonly #effects: PendingEffect[] = [];
+  readonly #submissions: Submission[] = [];
+  readonly #kinds = new Map<DescriptorKind, number>();
+  readonly #waitLatency = new Histogram();
+  #submissionCount = 0;
+  #peakOccupancy = 0;
+  #basePfn = 0;
+  #slots = 256;
+  #descriptorWords: number = DESCRIPTOR_WORDS_128;
+  #head = 0;
+  #tail = 0;
+  /** A step event is pending or a fence holds the queue. */
+  #running = false;
+  /** [ps] Until when effects carried out since the last wait have DMA to drain. */
+  #drainTick = 0;
+
+  constructor(
+    memory: PhysicalMemory,
+    timeline: Timeline,
+    timing: QueueTiming,
+    executor: InvalidationExecutor,
+    mode: QueueMode,
+  ) {
+    this.#memory = memory;
+    this.#timeline = timeline;
+    this.#timing = timing;
+    this.#executor = executor;
+    this.#mode = mode;
+  }
+
+  /** IQA write: base address, size, descriptor width. */
+  configure(lo: number, hi: number): void {
+    this.#basePfn = (hi & 0xfffff) * 1048576 + (lo >>> 12);
+    this.#descriptorWords = (lo & IQA_DW) !== 0 ? DESCRIPTOR_WORDS_256 : DESCRIPTOR_WORDS_128;
+    this.#slots = ((1 << (lo & IQA_QS_MASK)) * WORDS_PER_FRAME) / this.#descriptorWords;
+    this.#head = 0;
+    this.#tail = 0;
+  }
+
+  /** Head register: byte offset of the next descriptor to fetch. */
+  get headRegister(): number {
+    return this.#head * this.#descriptorWords * 4;
+  }
+
+  get tailRegister(): number {
+    return this.#tail * this.#descriptorWords * 4;
+  }
+
+  /** Tail write: the doorbell. */
+  ring(tailRegister: number, atTick: Tick): void {
+    this.#tail = Math.floor(tailRegister / (this.#descriptorWords * 4)) % this.#slots;
+    this.#submissionCount++;
+    const pending = (this.#tail - this.#head + this.#slots) % this.#slots;
+    if (pending > this.#peakOccupancy) this.#peakOccupancy = pending;
+    if (!this.enabled) return;
+    if (this.#mode === 'deferred') {
+      this.#completeWaits(atTick);
+      return;
+    }
+    this.#submissions.push({ endIndex: this.#tail, doorbellTick: atTick });
+    this.#start(atTick);
+  }
+
+  /** Software cleared IQE: the queue goes on at its head. */
+  resume(atTick: Tick): void {
+    this.status &= ~FaultStatus.iqe;
+    this.#start(atTick);
+  }
+
+  /** Carries out the effects due at `atTick` or before. */
+  applyEffects(atTick: number): void {
+    let done = 0;
+    while (done < this.#effects.length && this.#effects[done]!.tick <= atTick) {
+      const [w0, w1, w2, w3] = this.#effects[done]!.words;
+      const drained = this.#executor.execute(w0, w1, w2, w3);
+      if (drained > this.#drainTick) this.#drainTick = drained;
+      done++;
+    }
+    this.#effects.splice(0, done);
+    this.nextEffectTick = this.#effects[0]?.tick ?? NEVER;
+  }
+
+  statistics(): QueueStatistics {
+    return {
+      descriptors: Object.fromEntries([...this.#kinds].sort(([a], [b]) => (a < b ? -1 : 1))),
+      submissions: this.#submissionCount,
+      waitLatency: this.#waitLatency,
+      peakOccupancy: this.#peakOccupancy,
+    };
+  }
+
+  #start(atTick: Tick): void {
+    if (this.#running || this.status !== 0 || this.#head === this.#tail) return;
+    this.#running = true;
+    this.#step(atTick + this.#timing.doorbellTicks + this.#timing.fetchTicks);
+  }
+
+  /** Executes descriptors from the head on, the first beginning at `beginTick`, up to a wait or the tail. */
+  #step(beginTick: number): void {
+    let tick = beginTick;
+    while (this.#head !== this.#tail) {
+      const words = this.#descriptorAt(this.#head);
+      const kind = descriptorKind(words[0]);
+      if (kind === 'invalid') {
+        // VT-d spec 6.5.2.10: the head stays on the bad descriptor.
+        this.status |= FaultStatus.iqe;
+        break;
+      }
+      this.#count(kind);
+      this.#head = (this.#head + 1) % this.#slots;
+      if (kind === 'wait') {
+        this.#timeline.schedule(tick as Tick, (at) => this.#wait(words, at));
+        return;
+      }
+      tick += this.#timing.executeTicks;
+      this.#effects.push({ tick: tick as Tick, words });
+      if (this.nextEffectTick === NEVER) this.nextEffectTick = tick;
+    }
+    this.#timeline.schedule(tick as Tick, (at) => {
+      this.applyEffects(at);
+      this.#idle(at);
+    });
+  }
+
+  #wait(words: readonly [number, number, number, number], atTick: Tick): void {
+    this.applyEffects(atTick);
+    const complete = Math.max(atTick, this.#drainTick);
+    this.#drainTick = 0;
+    const visible = (complete + this.#timing.statusTicks) as Tick;
+    const index = this.#head;
+    this.#timeline.schedule(visible, (at) => this.#writeStatus(words, index, at));
+    const fenced = (words[0] & Descriptor.waitFence) !== 0;
+    if (fenced && complete > atTick) this.#timeline.schedule(complete as Tick, (at) => this.#continue(at));
+    else this.#continue(atTick);
+  }
+
+  /** After a wait: more descriptors follow, or the queue runs dry. */
+  #continue(atTick: Tick): void {
+    if (this.#head === this.#tail || this.status !== 0) this.#idle(atTick);
+    else this.#step(atTick);
+  }
+
+  #idle(atTick: Tick): void {
+    this.#running = false;
+    // Descriptors that came while the last ones ran.
+    if (this.#head !== this.#tail && this.status === 0) {
+      this.#running = true;
+      this.#step(atTick + this.#timing.fetchTicks);
+    }
+  }
+
+  #writeStatus(words: readonly [number, number, number, number], index: number, atTick: Tick): void {
+    if ((words[0] & Descriptor.waitInterrupt) !== 0) this.completion |= 1;
+    // The wait belongs to the oldest submission that ends at or after it; earlier ones are complete too.
+    while (this.#submissions.length > 0) {
+      const first = this.#submissions[0]!;
+      this.#submissions.shift();
+      this.#waitLatency.record(atTick - first.doorbellTick);
+      if (first.endIndex === index) break;
+    }
+    if ((words[0] & Descriptor.waitStatusWrite) === 0) return;
+    const pfn = (words[3] * 1048576 + (words[2] >>> 12)) as Pfn;
+    this.#memory.hardwareWrite(pfn, (words[2] & 0xfff) >>> 2, words[1], atTick);
+  }
+
+  /** Deferred mode: every wait in the ring is complete, nothing else happens. */
+  #completeWaits(atTick: Tick): void {
+    while (this.#head !== this.#tail) {
+      const words = this.#descriptorAt(this.#head);
+      const kind = descriptorKind(words[0]);
+      if (kind === 'invalid') {
+        this.status |= FaultStatus.iqe;
+        return;
+      }
+      this.#count(kind);
+      this.#head = (this.#head + 1) % this.#slots;
+      if (kind !== 'wait' || (words[0] & Descriptor.waitStatusWrite) === 0) continue;
+      const pfn = (words[3] * 1048576 + (words[2] >>> 12)) as Pfn;
+      this.#memory.hardwareWrite(pfn, (words[2] & 0xfff) >>> 2, words[1], atTick);
+    }
+  }
+
+  #count(kind: DescriptorKind): void {
+    this.#kinds.set(kind, (this.#kinds.get(kind) ?? 0) + 1);
+  }
+
+  #descriptorAt(index: number): [number, number, number, number] {
+    const word = index * this.#descriptorWords;
+    const slot = this.#memory.slotOf(this.#basePfn + Math.floor(word / WORDS_PER_FRAME));
+    assert(slot >= 0, `invalidation queue at frame ${this.#basePfn} is not modelled memory`);
+    const from = slot * WORDS_PER_FRAME + (word % WORDS_PER_FRAME);
+    const { words } = this.#memory;
+    return [words[from]! >>> 0, words[from + 1]! >>> 0, words[from + 2]! >>> 0, words[from + 3]! >>> 0];
+  }
+}

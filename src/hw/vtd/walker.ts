@@ -1,0 +1,162 @@
+/**
+ * Page walks over modelled memory: second stage of 3, 4 or 5 levels, first stage of 4 or 5, with 2 MiB and 1 GiB leaves
+ * (VT-d spec 3.6, 3.7, 9.7, 9.8). A walk reads the words as they are at this moment and has no notion of time; the
+ * caller charges {@link Walker.reads}.
+ *
+ * APPROX: reserved bits are not checked; accessed bits are set in leaf entries only; nested translation is not walked.
+ */
+
+import { type PhysicalMemory, WORDS_PER_FRAME } from '../memory.ts';
+import { DmaFlag } from '../unit.ts';
+import { slotFromEntry } from './context-cache.ts';
+import { type FaultCodes, FaultReason } from './fault-reasons.ts';
+import { FsEntry, SsEntry } from './layout.ts';
+
+/** Permission bits of a translation, as in IOMMU_READ, IOMMU_WRITE. */
+export const PROT_READ = 1;
+export const PROT_WRITE = 2;
+
+/** Walks tables; the result of the last walk is in its fields. */
+export class Walker {
+  /** True: leave accessed and dirty bits in memory alone. */
+  readOnly = false;
+  /** Table reads made. */
+  reads = 0;
+  /** Fault reason, 0 = translated. */
+  fault: number = FaultReason.none;
+  /** Words of the leaf entry. */
+  leafLow = 0;
+  leafHigh = 0;
+  /** Size of the leaf: 0 = 4 KiB, 1 = 2 MiB, 2 = 1 GiB. */
+  size = 0;
+  /** Permissions over all levels. With accessed/dirty tracking, write is left out until the leaf is dirty. */
+  prot = 0;
+  /** By level of the entry read (2 ..): slot of the table it leads to and permissions so far. */
+  readonly pathSlot = new Int32Array(8);
+  readonly pathProt = new Int32Array(8);
+
+  readonly #memory: PhysicalMemory;
+  readonly #codes: FaultCodes;
+
+  constructor(memory: PhysicalMemory, codes: FaultCodes) {
+    this.#memory = memory;
+    this.#codes = codes;
+  }
+
+  /**
+   * Second stage, from the table `tableSlot` at `level` on, with permissions `prot` so far. `scalable` selects the
+   * fault codes, `accessDirty` sets A and D in the leaf (SSADE). @hot
+   */
+  secondStage(
+    tableSlot: number,
+    level: number,
+    prot: number,
+    low: number,
+    high: number,
+    flags: number,
+    scalable: boolean,
+    accessDirty: boolean,
+  ): void {
+    const words = this.#memory.words;
+    const needed = (flags & DmaFlag.write) !== 0 ? PROT_WRITE : PROT_READ;
+    let slot = tableSlot;
+    let at = level;
+    let allowed = prot;
+    let reads = 0;
+    this.fault = FaultReason.none;
+    for (;;) {
+      reads++;
+      if (slot < 0) {
+        this.fault = scalable ? FaultReason.ssTableAccess : FaultReason.tableAccess;
+        break;
+      }
+      const word = slot * WORDS_PER_FRAME + (indexAt(low, high, at) << 1);
+      const entry = words[word]!;
+      allowed &= entry;
+      if ((allowed & needed) === 0) {
+        this.fault = this.#permissionFault(needed, scalable);
+        break;
+      }
+      if (at === 1 || ((entry & SsEntry.pageSize) !== 0 && at <= 3)) {
+        this.size = at - 1;
+        this.leafLow = entry;
+        this.leafHigh = words[word + 1]!;
+        this.prot = accessDirty ? this.#trackSecondStage(word, entry, needed, allowed) : allowed;
+        break;
+      }
+      slot = slotFromEntry(this.#memory, entry, words[word + 1]!);
+      this.pathSlot[at] = slot;
+      this.pathProt[at] = allowed;
+      at--;
+    }
+    this.reads = reads;
+  }
+
+  /** First stage, likewise; accessed and dirty bits are always kept. @hot */
+  firstStage(tableSlot: number, level: number, prot: number, low: number, high: number, flags: number): void {
+    const words = this.#memory.words;
+    const write = (flags & DmaFlag.write) !== 0;
+    let slot = tableSlot;
+    let at = level;
+    let allowed = prot;
+    let reads = 0;
+    this.fault = FaultReason.none;
+    for (;;) {
+      reads++;
+      if (slot < 0) {
+        this.fault = FaultReason.fsTableAccess;
+        break;
+      }
+      const word = slot * WORDS_PER_FRAME + (indexAt(low, high, at) << 1);
+      const entry = words[word]!;
+      if ((entry & FsEntry.present) === 0) {
+        this.fault = FaultReason.fsNotPresent;
+        break;
+      }
+      if ((entry & FsEntry.user) === 0) {
+        this.fault = FaultReason.fsUser;
+        break;
+      }
+      if ((entry & FsEntry.write) === 0) allowed &= ~PROT_WRITE;
+      if (write && (allowed & PROT_WRITE) === 0) {
+        this.fault = FaultReason.fsWrite;
+        break;
+      }
+      if (at === 1 || ((entry & FsEntry.pageSize) !== 0 && at <= 3)) {
+        const updated = entry | FsEntry.accessed | (write ? FsEntry.dirty : 0);
+        if (updated !== entry && !this.readOnly) words[word] = updated;
+        this.size = at - 1;
+        this.leafLow = updated;
+        this.leafHigh = words[word + 1]!;
+        this.prot = (updated & FsEntry.dirty) === 0 ? allowed & ~PROT_WRITE : allowed;
+        break;
+      }
+      slot = slotFromEntry(this.#memory, entry, words[word + 1]!);
+      this.pathSlot[at] = slot;
+      this.pathProt[at] = allowed;
+      at--;
+    }
+    this.reads = reads;
+  }
+
+  #trackSecondStage(word: number, entry: number, needed: number, allowed: number): number {
+    const updated = entry | SsEntry.accessed | (needed === PROT_WRITE ? SsEntry.dirty : 0);
+    if (updated !== entry && !this.readOnly) this.#memory.words[word] = updated;
+    this.leafLow = updated;
+    return (updated & SsEntry.dirty) === 0 ? allowed & ~PROT_WRITE : allowed;
+  }
+
+  #permissionFault(needed: number, scalable: boolean): number {
+    if (!scalable) return needed === PROT_WRITE ? FaultReason.write : FaultReason.read;
+    return needed === PROT_WRITE ? this.#codes.scalableSsWrite : this.#codes.scalableSsRead;
+  }
+}
+
+/** Index into the table of `level` of the page whose number has the words `low` and `high`. */
+function indexAt(low: number, high: number, level: number): number {
+  if (level === 1) return low & 511;
+  if (level === 2) return (low >>> 9) & 511;
+  if (level === 3) return (low >>> 18) & 511;
+  if (level === 4) return ((low >>> 27) | (high << 5)) & 511;
+  return (high >>> 4) & 511;
+}

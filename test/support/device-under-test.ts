@@ -1,0 +1,256 @@
+/**
+ * A VT-d unit on a bench: memory, timeline, queue and tables, driven as hardware and software would, with a profile of
+ * round numbers so that expected ticks can be written down. Times in the harness are nanoseconds.
+ */
+import { addressHigh, addressLow, type Pfn, sourceId } from '../../src/address.ts';
+import { PhysicalMemory } from '../../src/hw/memory.ts';
+import { resolveHardwareProfile } from '../../src/hw/profile.ts';
+import { VTD_BDW } from '../../src/hw/profiles/vtd-bdw.ts';
+import { type DmaColumns, DmaOutcome, type ResultColumns } from '../../src/hw/unit.ts';
+import { Descriptor, DescriptorType } from '../../src/hw/vtd/layout.ts';
+import {
+  GCMD_REG,
+  GlobalCommand,
+  IQA_DW,
+  IQA_REG,
+  IQT_REG,
+  RTADDR_REG,
+  TranslationTableMode,
+} from '../../src/hw/vtd/registers.ts';
+import { VtdUnit } from '../../src/hw/vtd/unit.ts';
+import { Timeline } from '../../src/timeline.ts';
+import { NEVER, type Tick } from '../../src/units.ts';
+import { TestContextTables, TestPageTable } from './table-builder.ts';
+
+/** Round numbers: hit 2, walk 20 + 100 a read, four walkers, link 100 one way with next to no wire time. */
+export const ROUND_NUMBERS: readonly string[] = [
+  'translation.hitNs=2',
+  'translation.walkFixedNs=20',
+  'translation.walkReadNs=100',
+  'translation.walkers=4',
+  'translation.busyExtraReadNs=0',
+  'translation.busyExtraWriteNs=0',
+  'queue.doorbellNs=200',
+  'queue.fetchNs=200',
+  'queue.executeNs=100',
+  'queue.statusNs=200',
+  'link.oneWayNs=100',
+  'link.memoryWriteNs=50',
+  'link.readRoundTripNs=400',
+  'link.dllpBytes=0',
+  'device.readWindow=[1000,1000,1000,1000]',
+  'device.writeWindow=[1000,1000,1000,1000]',
+  'device.readIntervalNs=[0,0,0,0]',
+  'device.writeIntervalNs=[0,0,0,0]',
+];
+
+/** One DMA of a test. */
+export interface TestDma {
+  /** [ns] Earliest issue. */
+  readonly at?: number;
+  readonly device?: number;
+  readonly pasid?: number;
+  /** [4 KiB pages] */
+  readonly page: number;
+  readonly offset?: number;
+  readonly bytes?: number;
+  readonly write?: boolean;
+}
+
+/** Outcome of one DMA; times in nanoseconds. */
+export interface TestOutcome {
+  readonly outcome: keyof typeof DmaOutcome;
+  readonly fault: number;
+  readonly pfn: number;
+  readonly pageShift: number;
+  readonly reads: number;
+  readonly issue: number;
+  readonly arrive: number;
+  readonly ready: number;
+  readonly done: number;
+}
+
+const OUTCOMES = Object.keys(DmaOutcome) as (keyof typeof DmaOutcome)[];
+
+/** Options of {@link DeviceUnderTest}. */
+export interface DeviceUnderTestOptions {
+  readonly scalable?: boolean;
+  readonly set?: readonly string[];
+  readonly devices?: number;
+  readonly deferred?: boolean;
+  readonly profile?: unknown;
+}
+
+/** The bench. */
+export class DeviceUnderTest {
+  readonly memory = new PhysicalMemory();
+  readonly timeline = new Timeline();
+  readonly unit: VtdUnit;
+  readonly contexts: TestContextTables;
+  readonly sourceIds: readonly number[];
+  readonly #ring: Pfn;
+  readonly #status: Pfn;
+  readonly #words: number;
+  #tail = 0;
+  #waits = 0;
+
+  constructor(options: DeviceUnderTestOptions = {}) {
+    const overrides = options.profile === undefined ? [...ROUND_NUMBERS, ...(options.set ?? [])] : options.set;
+    const { config } = resolveHardwareProfile(options.profile ?? VTD_BDW, overrides ?? []);
+    this.sourceIds = Array.from({ length: options.devices ?? 2 }, (_, index) => sourceId(1, index, 0));
+    this.unit = new VtdUnit({
+      name: 'dmar0',
+      config,
+      memory: this.memory,
+      timeline: this.timeline,
+      deviceSourceIds: this.sourceIds,
+      queueMode: options.deferred === true ? 'deferred' : 'timed',
+    });
+    const scalable = options.scalable === true;
+    this.contexts = new TestContextTables(this.memory, scalable);
+    this.#words = scalable ? 8 : 4;
+    this.#ring = this.memory.allocContiguous(scalable ? 2 : 1);
+    this.#status = this.memory.allocFrame();
+    const { unit } = this;
+    const mode = scalable ? TranslationTableMode.scalable : TranslationTableMode.legacy;
+    unit.mmioWrite(IQA_REG, addressLow(this.#ring) + (scalable ? IQA_DW + 1 : 0), addressHigh(this.#ring), 0);
+    unit.mmioWrite(GCMD_REG, GlobalCommand.qie, 0, 0);
+    const root = this.contexts.root;
+    unit.mmioWrite(RTADDR_REG, addressLow(root) + mode, addressHigh(root), 0);
+    unit.mmioWrite(GCMD_REG, GlobalCommand.qie | GlobalCommand.srtp, 0, 0);
+    unit.mmioWrite(GCMD_REG, (GlobalCommand.qie | GlobalCommand.te) >>> 0, 0, 0);
+  }
+
+  /** A new page table. */
+  table(levels = 4, stage: 'first' | 'second' = 'second'): TestPageTable {
+    return new TestPageTable(this.memory, levels, stage);
+  }
+
+  /** Runs DMA rows in order, events in between at their ticks. */
+  run(rows: readonly TestDma[]): TestOutcome[] {
+    const { input, out } = columns(rows);
+    let at = 0;
+    while (at < rows.length) {
+      at = this.unit.translate(input, at, rows.length, this.timeline.next, out);
+      if (at < rows.length) this.timeline.run();
+    }
+    return rows.map((_, row) => outcomeOf(out, row));
+  }
+
+  /** Runs one DMA. */
+  issue(row: TestDma): TestOutcome {
+    return this.run([row])[0] as TestOutcome;
+  }
+
+  /** Submits descriptors (u32 words each) and a wait descriptor at `atNs`; returns when the status was written [ns]. */
+  submit(atNs: number, descriptors: readonly (readonly number[])[], waitFlags = 0): SubmissionHandle {
+    const slot = this.#waits++ % 1024;
+    const address = addressLow(this.#status) + slot * 4;
+    this.memory.writeWord(this.#status, slot, 1);
+    const flags = DescriptorType.wait | Descriptor.waitStatusWrite | waitFlags;
+    const wait = [flags, 2, address, addressHigh(this.#status)];
+    for (const words of [...descriptors, wait]) this.#push(words);
+    const handle: SubmissionHandle = { doneNs: undefined };
+    this.memory.watch(this.#status, slot, (_value, atTick) => {
+      handle.doneNs = atTick / 1000;
+    });
+    const bytes = this.#tail * this.#words * 4;
+    const atTick = (atNs * 1000) as Tick;
+    if (this.timeline.now < atTick) {
+      this.timeline.schedule(atTick, (at) => this.unit.mmioWrite(IQT_REG, bytes, 0, at));
+    } else {
+      this.unit.mmioWrite(IQT_REG, bytes, 0, atTick);
+    }
+    return handle;
+  }
+
+  /** Runs all pending events. */
+  settle(): void {
+    while (this.timeline.next < NEVER) this.timeline.run();
+  }
+
+  #push(words: readonly number[]): void {
+    const first = this.#tail * this.#words;
+    for (let at = 0; at < this.#words; at++) {
+      const word = first + at;
+      this.memory.writeWord((this.#ring + Math.floor(word / 1024)) as Pfn, word % 1024, words[at] ?? 0);
+    }
+    this.#tail = (this.#tail + 1) % 256;
+  }
+}
+
+/** Becomes known when the status word has been written. */
+export interface SubmissionHandle {
+  doneNs: number | undefined;
+}
+
+/** Columns of rows, and room for their outcomes. */
+export function columns(rows: readonly TestDma[]): { input: DmaColumns; out: ResultColumns } {
+  const count = rows.length;
+  const input: DmaColumns = {
+    rowCount: count,
+    notBefore: Float64Array.from(rows, (row) => (row.at ?? 0) * 1000),
+    device: Uint16Array.from(rows, (row) => row.device ?? 0),
+    pasid: Uint32Array.from(rows, (row) => row.pasid ?? 0),
+    iova: new Uint32Array(count * 2),
+    bytes: Uint32Array.from(rows, (row) => row.bytes ?? 64),
+    flags: Uint8Array.from(rows, (row) => (row.write === true ? 1 : 0)),
+  };
+  rows.forEach((row, at) => {
+    input.iova[2 * at] = (row.page % 1048576) * 4096 + (row.offset ?? 0);
+    input.iova[2 * at + 1] = Math.floor(row.page / 1048576);
+  });
+  return { input, out: emptyResults(count) };
+}
+
+/** Room for outcomes. */
+export function emptyResults(count: number): ResultColumns {
+  return {
+    issueTick: new Float64Array(count),
+    arriveTick: new Float64Array(count),
+    readyTick: new Float64Array(count),
+    doneTick: new Float64Array(count),
+    outcome: new Uint8Array(count),
+    fault: new Uint8Array(count),
+    walkReads: new Uint8Array(count),
+    pageShift: new Uint8Array(count),
+    pfn: new Uint32Array(count * 2),
+  };
+}
+
+function outcomeOf(out: ResultColumns, row: number): TestOutcome {
+  return {
+    outcome: OUTCOMES[out.outcome[row] as number] as keyof typeof DmaOutcome,
+    fault: out.fault[row] as number,
+    pfn: (out.pfn[2 * row + 1] as number) * 4294967296 + (out.pfn[2 * row] as number),
+    pageShift: out.pageShift[row] as number,
+    reads: out.walkReads[row] as number,
+    issue: (out.issueTick[row] as number) / 1000,
+    arrive: (out.arriveTick[row] as number) / 1000,
+    ready: (out.readyTick[row] as number) / 1000,
+    done: (out.doneTick[row] as number) / 1000,
+  };
+}
+
+/** Descriptors as u32 words. */
+export const descriptors = {
+  contextGlobal: (): number[] => [0x11, 0, 0, 0],
+  contextDevice: (source: number): number[] => [0x31, source, 0, 0],
+  contextDomain: (did: number): number[] => [(did << 16) | 0x21, 0, 0, 0],
+  iotlbGlobal: (): number[] => [0xd2, 0, 0, 0],
+  iotlbDomain: (did: number): number[] => [((did << 16) | 0xe2) >>> 0, 0, 0, 0],
+  iotlbPages: (did: number, page: number, mask = 0, hint = false): number[] => [
+    ((did << 16) | 0xf2) >>> 0,
+    0,
+    addressLow(page) + mask + (hint ? 64 : 0),
+    addressHigh(page),
+  ],
+  pasidIotlb: (did: number, pasid: number): number[] => [((did << 16) | 0x26) >>> 0, pasid, 0, 0],
+  pasidIotlbPages: (did: number, pasid: number, page: number, mask = 0, hint = false): number[] => [
+    ((did << 16) | 0x36) >>> 0,
+    pasid,
+    addressLow(page) + mask + (hint ? 64 : 0),
+    addressHigh(page),
+  ],
+  pasidCache: (did: number, pasid: number): number[] => [((did << 16) | 0x17) >>> 0, pasid, 0, 0],
+} as const;
