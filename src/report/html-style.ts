@@ -100,7 +100,7 @@ details[open]>summary{margin-bottom:6px}
 section.part>ul{padding-left:1.2em;max-width:80ch}
 footer{margin-top:56px;padding-top:14px;border-top:1px solid var(--rule);color:var(--muted);font-size:13px}
 @media (max-width:900px){.tiles{grid-template-columns:repeat(2,minmax(0,1fr))}.tile:last-child:nth-child(odd){grid-column:1/-1}
-.answers,.charts,.columns{grid-template-columns:minmax(0,1fr)}.chart.half{max-width:620px}}
+.answers,.charts,.columns{grid-template-columns:minmax(0,1fr)}.chart.half{max-width:544px}}
 @media (max-width:640px){.page{padding:0 16px 48px}h1{font-size:25px}.tile{padding:11px 12px 12px}.tile .value{font-size:22px}
 .verdict p{font-size:16px}.chart .wide{display:none}.chart .narrow{display:block}
 .facts{grid-template-columns:minmax(0,1fr);gap:0}.facts dd{margin-bottom:8px}}

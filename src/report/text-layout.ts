@@ -1,7 +1,20 @@
 /** Filling plain text: words to lines, cells to columns. */
 
-/** Breaks `text` at spaces so that no line passes `columns`; a longer word is broken where the line ends. */
+/** A number and its unit, which stay on one line. */
+const QUANTITY = /(\d) (?=(?:%|[nµm]?s|[KMGT]?i?B|[kMG]?B\/s)(?![\w/]))/g;
+
+/** Stands for a space that no line is broken at. */
+const JOINT = '\u00a0';
+
+/**
+ * Breaks `text` at spaces so that no line passes `columns`; a longer word is broken where the line ends. Numbers stay
+ * with their units.
+ */
 export function wrapText(text: string, columns: number): string[] {
+  return fillLines(text.replace(QUANTITY, `$1${JOINT}`), columns).map((line) => line.replaceAll(JOINT, ' '));
+}
+
+function fillLines(text: string, columns: number): string[] {
   const lines: string[] = [];
   let line = '';
   for (const word of text.split(' ')) {

@@ -7,6 +7,7 @@ import { padCell, wrapText } from './text-layout.ts';
 /** Widest line. */
 export const TEXT_COLUMNS = 72;
 
+/** Labels of facts are padded to this, or to the longest of them. */
 const LABEL_COLUMNS = 22;
 
 /** Space between the columns of a table, and the narrowest that a column of words may become. */
@@ -78,10 +79,9 @@ function blockLines(block: Block): string[] {
 }
 
 function factLines(facts: readonly Fact[]): string[] {
+  const columns = Math.max(LABEL_COLUMNS, ...facts.map(({ label }) => label.length));
   return facts.flatMap(({ label, value }) =>
-    wrapText(value, TEXT_COLUMNS - LABEL_COLUMNS - 1).map(
-      (line, i) => `${(i === 0 ? label : '').padEnd(LABEL_COLUMNS)} ${line}`,
-    ),
+    wrapText(value, TEXT_COLUMNS - columns - 1).map((line, i) => `${(i === 0 ? label : '').padEnd(columns)} ${line}`),
   );
 }
 

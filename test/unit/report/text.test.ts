@@ -72,3 +72,7 @@ test('wrapping loses no word and keeps every line short', () => {
     ),
   );
 });
+
+test('a number stays on one line with its unit', () => {
+  expect(wrapText('a wait of 1.46 µs (0.41 %) each', 13)).toEqual(['a wait of', '1.46 µs', '(0.41 %) each']);
+});
