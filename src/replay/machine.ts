@@ -32,6 +32,7 @@ import { DmaApiCalls } from './dma-api-calls.ts';
 import { installInitialMappings } from './initial-mappings.ts';
 import { defaultDomainType, type MachineDevice, machineDevices } from './machine-devices.ts';
 import type { JobSpec } from './protocol.ts';
+import type { JobHardware } from './run-profiles.ts';
 import type { ClosedWorld } from './shards.ts';
 import { VfioCalls } from './vfio-calls.ts';
 
@@ -40,7 +41,7 @@ export interface MachineParts {
   readonly bundle: BundleReader;
   readonly world: ClosedWorld;
   /** Resolved hardware profile; a topology that tells CAP and ECAP replaces those of the profile. */
-  readonly hardware: VtdConfig;
+  readonly hardware: JobHardware;
   readonly kernel: KernelProfile;
   /** Default domains instead of the recorded ones. */
   readonly defaultDomain?: JobSpec['defaultDomain'];
@@ -76,7 +77,7 @@ export class Machine {
     const specs = world.units.map((index) => {
       const topology = manifest.topology.units[index];
       assert(topology !== undefined, `no unit ${index} in the topology`);
-      const config = withCapabilities(parts.hardware, topology.cap, topology.ecap);
+      const config = withCapabilities(parts.hardware.config, topology.cap, topology.ecap);
       const { memory } = this;
       const { timeline } = this.kernel;
       const unit = new VtdUnit({ name: topology.name, config, memory, timeline, deviceSourceIds: sourceIds });
@@ -123,17 +124,23 @@ export class Machine {
   /** As the kernel boots: units on, devices probed, default domains installed, translation enabled. */
   #boot(parts: MachineParts): void {
     const { kernel, driver } = this;
+    const bypassed = parts.hardware.kind === 'bypass';
     for (const unit of driver.units) kernel.run(unit.start());
     for (const { device, probe } of this.#devices.values()) kernel.run(driver.probeDevice(device, probe));
     for (const { group, topology } of this.#devices.values()) {
       if (group.defaultDomain !== undefined) continue;
-      const type = defaultDomainType(topology.defaultDomain, parts.defaultDomain, driver.forcesStrict);
+      let type = defaultDomainType(topology.defaultDomain, parts.defaultDomain, driver.forcesStrict);
+      if (type === 'identity' && driver.identityDomain === undefined) {
+        // APPROX: Linux would map all memory one to one; here such a group stays translated.
+        this.diagnostics.count('no_pass_through');
+        type = 'dma';
+      }
       const error = kernel.run(setupDefaultDomain(group, type));
       if (error !== 0) this.diagnostics.count('default_domain_failed');
       const domain = dmaDomainOf(group);
-      if (domain !== undefined) this.#dmaApis.set(group, new DmaApi(kernel, domain));
+      if (domain !== undefined && !bypassed) this.#dmaApis.set(group, new DmaApi(kernel, domain));
     }
-    for (const unit of driver.units) unit.enableTranslation();
+    if (!bypassed) for (const unit of driver.units) unit.enableTranslation();
     const domainOf = (device: number): PagingDomain | undefined => this.#dmaApiOf(device)?.domain;
     installInitialMappings(parts.bundle, new Set(parts.world.devices), domainOf, kernel, this.diagnostics);
   }

@@ -1,5 +1,4 @@
 /** One job from bundle to result: boot a machine, replay one closed world on it, and put together what came out. */
-import type { VtdConfig } from '../hw/vtd/config.ts';
 import { TimePart } from '../hw/vtd/counters.ts';
 import type { VtdUnit } from '../hw/vtd/unit.ts';
 import { InputError } from '../input-error.ts';
@@ -11,6 +10,7 @@ import { Machine } from './machine.ts';
 import { PacingClock } from './pacing.ts';
 import type { JobResult, JobSpec, TimeBreakdown } from './protocol.ts';
 import { Replayer } from './replayer.ts';
+import type { JobHardware } from './run-profiles.ts';
 
 /**
  * Replays a job. Throws InputError for rows that cannot be replayed and ReplayStalledError for rows that wait for each
@@ -26,7 +26,7 @@ export function replayJob(job: JobSpec): JobResult {
 }
 
 function replayBundle(job: JobSpec, bundle: BundleReader): JobResult {
-  const hardware = job.hardware as VtdConfig;
+  const hardware = job.hardware as JobHardware;
   const kernel = job.kernel as KernelProfile;
   const { world, defaultDomain } = job;
   const machine = new Machine({ bundle, world, hardware, kernel, defaultDomain });

@@ -1,0 +1,129 @@
+/**
+ * A run: bundles x hardware x kernels x scenarios, planned, replayed on worker threads or in this thread, and folded. What
+ * the user asked for is checked before any work starts; what a job does is data in the result.
+ */
+import { BundleReader } from '../trace/reader.ts';
+import type { Manifest } from '../trace/schema.ts';
+import type { JobExecutor } from './executor.ts';
+import { foldOutcomes, runExitCode } from './fold.ts';
+import { type PlannedWorkload, planJobs, uniqueNames } from './plan.ts';
+import type { JobSpec, Pacing, RunResult, WorkloadIdentity } from './protocol.ts';
+import { DEFAULT_KERNEL, hardwareForRun, kernelForRun, type RunProfile, splitOverrides } from './run-profiles.ts';
+import { scenarioOf } from './scenario.ts';
+import { planShards, shardFacts } from './shards.ts';
+
+/** [rows] Rows per call of the data plane unless told otherwise: the fastest of those measured. */
+export const DEFAULT_BATCH_ROWS = 16_384;
+
+/** What to run. */
+export interface RunOptions {
+  /** Paths of bundles. */
+  readonly bundles: readonly string[];
+  /** Names of hardware profiles. */
+  readonly hardware: readonly string[];
+  /** Names of kernel profiles; each recording's own kernel when absent. */
+  readonly kernels?: readonly string[] | undefined;
+  /** `path=value` for profiles, hardware or kernel. */
+  readonly overrides?: readonly string[] | undefined;
+  /** The bundle's default when absent. */
+  readonly pacing?: Pacing | undefined;
+  /** Default domain of kernel-driven devices instead of the recorded one. */
+  readonly defaultDomain?: JobSpec['defaultDomain'];
+  /** Worker threads; 0 replays in this thread. Changes no result. */
+  readonly workers: number;
+  /** [rows] Rows per call of the data plane. Changes no result. */
+  readonly batchRows?: number | undefined;
+  readonly toolVersion: string;
+  /** Called with the jobs finished and all jobs: first with 0, then after each. */
+  readonly onProgress?: ((done: number, total: number) => void) | undefined;
+  /** Aborting it cancels jobs that are not finished; the result is then incomplete. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** What came of it. */
+export interface RunOutcome {
+  readonly run: RunResult;
+  readonly interrupted: boolean;
+  /** Exit code of a command that does nothing else. */
+  readonly exitCode: number;
+}
+
+/** Replays everything; throws InputError and ConfigError for what is wrong before the first job starts. */
+export async function runReplay(options: RunOptions): Promise<RunOutcome> {
+  const plan = planRun(options);
+  const total = plan.jobs.length;
+  options.onProgress?.(0, total);
+  let done = 0;
+  const executor = await createExecutor(Math.min(options.workers, total));
+  try {
+    const onOutcome = (): void => options.onProgress?.(++done, total);
+    const outcomes = await executor.run(plan.jobs, onOutcome, options.signal);
+    const interrupted = options.signal?.aborted === true;
+    const run = foldOutcomes({ ...plan, toolVersion: options.toolVersion }, outcomes);
+    return { run, interrupted, exitCode: runExitCode(outcomes, interrupted) };
+  } finally {
+    await executor.close();
+  }
+}
+
+/** The jobs of a run and what the result says about its inputs. */
+export interface RunPlan {
+  readonly jobs: readonly JobSpec[];
+  readonly workloads: readonly WorkloadIdentity[];
+  readonly profiles: readonly RunResult['profiles'][number][];
+}
+
+/** Opens bundles, resolves profiles, plans shards; throws InputError and ConfigError. */
+export function planRun(options: RunOptions): RunPlan {
+  const overrides = splitOverrides(options.overrides ?? []);
+  const hardware = [...new Set(options.hardware)].map((name) => hardwareForRun(name, overrides.hardware));
+  const kernels = new Map<string, RunProfile>();
+  const kernel = (name: string): RunProfile => {
+    const known = kernels.get(name) ?? kernelForRun(name, overrides.kernel);
+    kernels.set(name, known);
+    return known;
+  };
+  const workloads: PlannedWorkload[] = [];
+  const identities: WorkloadIdentity[] = [];
+  const bundles = options.bundles.map((path) => BundleReader.open(path));
+  try {
+    const names = uniqueNames(bundles.map((bundle) => bundle.manifest.name));
+    for (const [index, bundle] of bundles.entries()) {
+      const { manifest, manifestSha256 } = bundle;
+      const name = names[index] as string;
+      const pacing = options.pacing ?? { mode: manifest.pacing.default };
+      const kernelNames = [...new Set(options.kernels ?? [manifest.origin.kernelProfile ?? DEFAULT_KERNEL])];
+      workloads.push({
+        name,
+        bundlePath: bundle.path,
+        worlds: planShards(shardFacts(bundle)),
+        unitRows: unitRows(manifest),
+        kernels: kernelNames.map((kernelName) => kernel(kernelName).planned),
+        scenarios: [scenarioOf(pacing, options.defaultDomain)],
+      });
+      identities.push({ name, manifestSha256, manifest });
+    }
+  } finally {
+    for (const bundle of bundles) bundle.close();
+  }
+  const jobs = planJobs({
+    workloads,
+    hardware: hardware.map((profile) => profile.planned),
+    batchRows: options.batchRows ?? DEFAULT_BATCH_ROWS,
+  });
+  return { jobs, workloads: identities, profiles: [...hardware, ...kernels.values()].map((profile) => profile.card) };
+}
+
+function unitRows({ topology, streams }: Manifest): number[] {
+  return topology.units.map((_, unit) => streams[`dma-${unit}`]?.rows ?? 0);
+}
+
+/** The pool is loaded only where it is used: a run in this thread starts faster. */
+async function createExecutor(workers: number): Promise<JobExecutor> {
+  if (workers <= 0) {
+    const { createInlineExecutor } = await import('./inline-executor.ts');
+    return createInlineExecutor();
+  }
+  const { createPiscinaExecutor } = await import('./piscina-executor.ts');
+  return createPiscinaExecutor({ workers });
+}
