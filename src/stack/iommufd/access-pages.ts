@@ -28,12 +28,18 @@ export function* pinPages(
   if (last > U64_MAX) return -Errno.EOVERFLOW;
   yield* access.lock();
   const ioas = access.ioas;
-  const result = ioas === undefined ? -Errno.ENOENT : yield* pinAreas(ioas, iova, last, write);
+  const result = ioas === undefined ? -Errno.ENOENT : yield* pinAreas(ioas, iova, last, write, access.internal);
   access.unlock();
   return result;
 }
 
-function* pinAreas(ioas: Ioas, iova: bigint, last: bigint, write: boolean): KernelTask<number[] | number> {
+function* pinAreas(
+  ioas: Ioas,
+  iova: bigint,
+  last: bigint,
+  write: boolean,
+  lockAreas: boolean,
+): KernelTask<number[] | number> {
   if (!ioas.iovaLock.tryAcquireShared()) yield ioas.iovaLock.sharedQueue;
   const pfns: number[] = [];
   let rc = 0;
@@ -47,10 +53,11 @@ function* pinAreas(ioas: Ioas, iova: bigint, last: bigint, write: boolean): Kern
     else if (!permits(area, write)) rc = -Errno.EPERM;
     else rc = yield* addAccessRange(area, area.pages, area.pageOf(next), area.pageOf(end), write, pfns);
     if (rc !== 0) break;
+    if (lockAreas) area.lockCount++;
     next = end + 1n;
   }
   if (rc === 0 && next <= last) rc = -Errno.ENOENT;
-  if (rc !== 0 && next > iova) yield* dropAreas(ioas, iova, next - 1n);
+  if (rc !== 0 && next > iova) yield* dropAreas(ioas, iova, next - 1n, lockAreas);
   ioas.iovaLock.releaseShared();
   return rc === 0 ? pfns : rc;
 }
@@ -63,24 +70,25 @@ export function* unpinPages(access: Access, iova: bigint, lengthBytes: bigint): 
   const ioas = access.ioasOfPins;
   if (ioas !== undefined) {
     if (!ioas.iovaLock.tryAcquireShared()) yield ioas.iovaLock.sharedQueue;
-    yield* dropAreas(ioas, iova, last);
+    yield* dropAreas(ioas, iova, last, access.internal);
     ioas.iovaLock.releaseShared();
   }
   access.unlock();
 }
 
-function* dropAreas(ioas: Ioas, iova: bigint, last: bigint): KernelTask<void> {
+function* dropAreas(ioas: Ioas, iova: bigint, last: bigint, lockedAreas: boolean): KernelTask<void> {
   let next = iova;
   for (const area of ioas.areas.within(iova, last)) {
     if (area.pages === undefined || area.start > next) return;
     const end = area.last < last ? area.last : last;
+    if (lockedAreas) area.lockCount--;
     yield* removeAccessRange(area, area.pages, area.pageOf(next), area.pageOf(end));
     next = end + 1n;
   }
 }
 
 /** iopt_area_add_access: equal ranges share one record; others pin what nobody holds and charge it. */
-export function* addAccessRange(
+function* addAccessRange(
   area: Area,
   pages: PageSource,
   first: number,
@@ -116,7 +124,7 @@ function acquireRange(pages: PageSource, first: number, last: number): number {
 }
 
 /** iopt_area_remove_access. A range nobody pinned is a defect of the caller; the kernel warns and does nothing. */
-export function* removeAccessRange(area: Area, pages: PageSource, first: number, last: number): KernelTask<void> {
+function* removeAccessRange(area: Area, pages: PageSource, first: number, last: number): KernelTask<void> {
   yield* pages.lock();
   const known = pages.exactAccess(first, last);
   if (known !== undefined) {

@@ -35,17 +35,18 @@ export class Access implements IoasAccess {
   ioas: Ioas | undefined;
   /** Where pins are dropped; differs from {@link ioas} only during a change. */
   ioasOfPins: Ioas | undefined;
-  readonly #internal: boolean;
+  /** iommufd's own: locks the areas it pins. */
+  readonly internal: boolean;
   readonly #mutex: Mutex;
 
   constructor(context: IommufdContext, ops: AccessOps) {
     this.context = context;
     this.iovaAlignment = ops.needsPinPages ? BigInt(PAGE_SIZE) : 1n;
     this.unmap = ops.unmap;
-    this.#internal = ops.internal === true;
-    this.pins = ops.needsPinPages && (ops.unmap !== undefined || this.#internal);
+    this.internal = ops.internal === true;
+    this.pins = ops.needsPinPages && (ops.unmap !== undefined || this.internal);
     this.#mutex = new Mutex(context.kernel.timeline, 'access ioas');
-    if (!this.#internal) context.file.get();
+    if (!this.internal) context.file.get();
   }
 
   /** Takes the lock that guards {@link ioas} (ioas_lock). */
@@ -66,7 +67,7 @@ export class Access implements IoasAccess {
       assert(rc === 0, 'access is destroyed during a change of its IOAS');
     }
     this.unlock();
-    if (!this.#internal) yield* this.context.file.put();
+    if (!this.internal) yield* this.context.file.put();
   }
 }
 

@@ -15,6 +15,7 @@ import { allocHwpt } from './hwpt-alloc.ts';
 import { invalidateHwpt } from './invalidate.ts';
 import { allocIoas, ioasAllowIovas, ioasCopy, ioasIovaRanges, ioasMap, ioasUnmap } from './ioas-commands.ts';
 import { ioasMapFile } from './map-file.ts';
+import { noIommuGetPa } from './noiommu-get-pa.ts';
 import { option } from './option.ts';
 import type { IommufdProfile } from './profile.ts';
 import * as uapi from './uapi.ts';
@@ -44,6 +45,7 @@ export function ioctlTable(profile: IommufdProfile): ReadonlyMap<number, IoctlSl
   if (profile.viommu) slots.push(...VIOMMU_SLOTS);
   if (profile.changeProcess) slots.push(CHANGE_PROCESS_SLOT);
   if (profile.veventq) slots.push(VEVENTQ_SLOT);
+  if (profile.dmabufAndNoIommu) slots.push(NOIOMMU_GET_PA_SLOT);
   if (profile.hwQueue) slots.push(HW_QUEUE_SLOT);
   return new Map(slots.map((each) => [each.shape.nr, each]));
 }
@@ -154,6 +156,10 @@ const HW_QUEUE_SLOT = slot(uapi.HW_QUEUE_ALLOC, function* (context, _process, va
   values.outHwQueueId = command.outHwQueueId;
   return rc;
 });
+
+const NOIOMMU_GET_PA_SLOT = slot(uapi.IOAS_NOIOMMU_GET_PA, (context, _process, values) =>
+  noIommuGetPa(context, values),
+);
 
 function* hwInfo(
   context: IommufdContext,
