@@ -53,7 +53,7 @@ describe('domain ids', () => {
 describe.each(['v6.12', 'v7.3'])('%s', (kernel) => {
   test('a refused RID replace leaves the device blocked', () => {
     const { driver, devices, attach, alloc, take } = setUp({ kernel });
-    const wider = alloc() as { addressWidth: number };
+    const wider = alloc() as unknown as { addressWidth: number };
     wider.addressWidth = 57;
     take();
     expect(attach(0, wider)).toBe(-22);

@@ -1,6 +1,8 @@
 /** A small machine around the VT-d driver: one unit, devices in groups, every submission on record. */
 import { sourceId } from '../../src/address.ts';
 import { PhysicalMemory } from '../../src/hw/memory.ts';
+import { hardwareProfile } from '../../src/hw/profiles/registry.ts';
+import { VtdUnit } from '../../src/hw/vtd/unit.ts';
 import { type BootGroup, bootIntel } from '../../src/stack/drivers/intel/boot.ts';
 import type { DeviceProbe } from '../../src/stack/drivers/intel/device-info.ts';
 import { IntelDriver } from '../../src/stack/drivers/intel/driver.ts';
@@ -33,6 +35,8 @@ export interface MachineOptions {
   readonly probe?: DeviceProbe;
   readonly aliases?: readonly number[];
   readonly queueDelayTicks?: number;
+  /** Name of a hardware profile: a full unit with these registers instead of a bare queue. */
+  readonly hardware?: string;
 }
 
 /** One line a descriptor, as the qi_submit trace event prints its four 64-bit words. */
@@ -45,6 +49,23 @@ export function formatDescriptor(words: ArrayLike<number>, at: number): string {
   return `${qword(0)} ${qword(1)} ${qword(2)} ${qword(3)}`;
 }
 
+function fullUnit(options: MachineOptions, memory: PhysicalMemory, kernel: Kernel): VtdUnit {
+  const registers = REGISTERS[options.registers ?? 'legacy'];
+  const words = (hex: string): readonly [number, number] => {
+    const value = BigInt(`0x${hex}`);
+    return [Number(value & 0xffff_ffffn), Number(value >> 32n)];
+  };
+  const { config } = hardwareProfile(options.hardware as string);
+  const deviceSourceIds = Array.from({ length: options.deviceCount ?? 1 }, (_, index) => sourceId(index + 1, 0, 0));
+  return new VtdUnit({
+    name: 'dmar0',
+    config: { ...config, cap: words(registers.cap), ecap: words(registers.ecap) },
+    memory,
+    timeline: kernel.timeline,
+    deviceSourceIds,
+  });
+}
+
 /** Builds and boots a machine with `deviceCount` devices 01:00.0, 02:00.0 … */
 export function intelMachine(options: MachineOptions = {}) {
   const registers = REGISTERS[options.registers ?? 'legacy'];
@@ -52,12 +73,13 @@ export function intelMachine(options: MachineOptions = {}) {
   const kernel = new Kernel(resolveKernelProfile(source, options.overrides ?? []).profile);
   const memory = new PhysicalMemory();
   const unit = new QueueUnit(memory, kernel.timeline, registers.cap, registers.ecap, options.queueDelayTicks ?? 0);
+  const hardware = options.hardware === undefined ? undefined : fullUnit(options, memory, kernel);
   /** Descriptors by submission, since the last clear. */
   const submissions: string[][] = [];
   const driver = new IntelDriver({
     kernel,
     memory,
-    units: [{ name: 'dmar0', registers: unit, scalable: registers.scalable }],
+    units: [{ name: 'dmar0', registers: hardware ?? unit, scalable: registers.scalable }],
     onSubmission: ({ count, words }) => {
       submissions.push(Array.from({ length: count }, (_, index) => formatDescriptor(words, index * 8)));
     },
@@ -93,6 +115,7 @@ export function intelMachine(options: MachineOptions = {}) {
     kernel,
     memory,
     unit,
+    hardware,
     driver,
     devices,
     groups: groups.map(({ group }) => group),

@@ -56,7 +56,7 @@ export class IntelPagingDomain implements PagingDomain {
   readonly cachingMode: boolean;
   readonly table: PageTable;
   readonly tags: CacheTags;
-  /** Devices whose RID uses the domain, and (device, PASID) pairs. */
+  /** Devices whose RID uses the domain, and (device, PASID) pairs; the latest first, as list_add keeps them. */
   readonly devices: DeviceInfo[] = [];
   readonly pasidUsers: { readonly info: DeviceInfo; readonly pasid: number }[] = [];
   /** Leaves get the snoop bit (second stage), PASID entries page snoop (first stage). */

@@ -49,7 +49,7 @@ export function* attachPasid(
   }
   forgetPasid(info, pasid);
   info.pasids.set(pasid, { domain });
-  domain.pasidUsers.push({ info, pasid });
+  domain.pasidUsers.unshift({ info, pasid });
   return 0;
 }
 

@@ -75,7 +75,7 @@ export function* attachPaging(kernel: Kernel, info: DeviceInfo, domain: IntelPag
     return error;
   }
   info.domain = domain;
-  domain.devices.push(info);
+  domain.devices.unshift(info);
   if (turnsAtsOnAtAttach(kernel, info)) yield* setAts(kernel, info, true);
   domain.tags.assign(info, did, RID);
   return 0;
@@ -138,7 +138,7 @@ function* replaceHitless(kernel: Kernel, info: DeviceInfo, domain: IntelPagingDo
     old.detachUnit(unit);
   }
   info.domain = domain;
-  domain.devices.push(info);
+  domain.devices.unshift(info);
   return 0;
 }
 

@@ -29,6 +29,7 @@ export class MockDevice implements IommuDevice {
     this.name = name;
     this.driver = driver;
     this.flags = flags;
-    this.maxPasids = (flags & MockDeviceFlag.pasid) !== 0 ? MOCK_MAX_PASIDS : 0;
+    // Without the flag the device still tells a width: zero bits, so that only PASID 0 exists.
+    this.maxPasids = (flags & MockDeviceFlag.pasid) !== 0 ? MOCK_MAX_PASIDS : 1;
   }
 }

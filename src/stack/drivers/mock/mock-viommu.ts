@@ -17,6 +17,7 @@ import {
   MOCK_HW_QUEUE_COUNT,
   MOCK_HW_QUEUE_TYPE,
   MOCK_INVALIDATE_TYPE,
+  MOCK_VEVENTQ_TYPE,
   MOCK_VIOMMU_MMAP_BYTES,
   MOCK_VIOMMU_TYPE,
 } from './constants.ts';
@@ -54,6 +55,13 @@ export class MockViommu implements ViommuDriverState {
   /** Virtual id of `device` in this vIOMMU or -ENOENT: a nested attach needs it. */
   virtualIdOf(device: MockDevice): bigint | number {
     return this.#core.virtualIdOf(device);
+  }
+
+  /** Raises an event that names a device by its virtual id (struct iommu_viommu_event_selftest). */
+  reportEvent(virtualId: bigint): number {
+    const data = new DataView(new ArrayBuffer(4));
+    data.setUint32(0, Number(BigInt.asUintN(32, virtualId)), true);
+    return this.#core.reportEvent(MOCK_VEVENTQ_TYPE, new Uint8Array(data.buffer));
   }
 
   /**
