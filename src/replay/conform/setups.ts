@@ -9,9 +9,10 @@ import { resolveKernelProfile } from '../../stack/profiles/schema.ts';
 import { ConformMachine, type ConformModule } from './machine.ts';
 import { iommufdModule } from './ops-iommufd.ts';
 import { PROCESS_MODULE } from './ops-process.ts';
+import { SELFTEST_MODULE } from './ops-test.ts';
 
 const SETUPS: Readonly<Record<string, () => readonly ConformModule[]>> = {
-  mock: () => [PROCESS_MODULE, iommufdModule(true)],
+  mock: () => [PROCESS_MODULE, iommufdModule(true), SELFTEST_MODULE],
 };
 
 /** Boots the machine of a setup. Throws {@link InputError} for an unknown setup, ConfigError for an unknown kernel. */

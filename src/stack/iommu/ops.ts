@@ -285,6 +285,8 @@ export interface ViommuCore {
   virtualIdOf(device: IommuDevice): bigint | number;
   /** The device whose vDEVICE has that virtual id, undefined when none (iommufd_viommu_find_dev). */
   deviceOf(virtualId: bigint): IommuDevice | undefined;
+  /** Queues an event for user space (iommufd_viommu_report_event): 0 or -EOPNOTSUPP without a queue of that type. */
+  reportEvent(type: number, data: Uint8Array): number;
   /** [bytes] Offset at which user space must map a granted region; negative errno on failure. */
   grantMmap(lengthBytes: number, bytes: Uint8Array): number;
 }

@@ -103,11 +103,6 @@ export class VeventQueue implements EventSource {
   }
 }
 
-/** iommufd_viommu_report_event: EOPNOTSUPP when the vIOMMU has no queue of that type. */
-export function reportVevent(viommu: Viommu, type: number, data: Uint8Array): number {
-  return viommu.veventqs.get(type)?.report(data) ?? -Errno.EOPNOTSUPP;
-}
-
 /** IOMMU_VEVENTQ_ALLOC. */
 export interface VeventqAllocCommand {
   readonly flags: number;

@@ -64,6 +64,10 @@ export class Viommu implements IommufdObject, ViommuCore {
     return this.vdevices.get(virtualId)?.device.device;
   }
 
+  reportEvent(type: number, data: Uint8Array): number {
+    return this.veventqs.get(type)?.report(data) ?? -Errno.EOPNOTSUPP;
+  }
+
   grantMmap(lengthBytes: number, bytes: Uint8Array): number {
     return this.context.mmaps.grant(this, lengthBytes, bytes);
   }
