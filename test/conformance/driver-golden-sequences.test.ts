@@ -3,6 +3,7 @@
  * drivers/iommu/intel/{iommu,pasid,cache}.c order them. Each inner list is one submission with one wait descriptor.
  */
 import { describe, expect, test } from 'vitest';
+import { DmaApi } from '../../src/stack/iommu/dma-api.ts';
 import { emptyGather, type IommuDomain, type PagingDomain } from '../../src/stack/iommu/ops.ts';
 import { intelMachine, type MachineOptions } from '../support/intel-machine.ts';
 
@@ -121,5 +122,54 @@ describe.each(KERNELS)('%s', (kernel) => {
     const { kernel: k, defaultDomain, take } = setUp({ kernel });
     k.run(defaultDomain.flushAll());
     expect(take()).toEqual([['0x200e2 0x0 0x0 0x0']]);
+  });
+
+  test.each([
+    ['legacy', ['0x10000020031', '0x200e2']],
+    ['cachingMode', ['0x10000020031', '0x200e2', '0x10000000031', '0x200e2']],
+    ['scalable', ['0x20017', '0x200e2']],
+    ['scalableCachingMode', ['0x20017', '0x200e2', '0x20017', '0x20026']],
+  ] as const)(
+    'replace in %s: one submission a descriptor, the new domain takes the id the old one gave up',
+    (registers, words) => {
+      const { attach, alloc, take } = setUp({ kernel, registers });
+      attach(alloc());
+      take();
+      expect(attach(alloc())).toBe(0);
+      expect(take()).toEqual(words.map((word) => [`${word} 0x0 0x0 0x0`]));
+    },
+  );
+
+  test('lazy: unmaps send nothing, a full queue one domain-selective descriptor', () => {
+    for (const [registers, word] of [
+      ['legacy', '0x200e2'],
+      ['scalable', '0x200e2'],
+      ['firstStage', '0x20026'],
+    ] as const) {
+      const { kernel: k, defaultDomain, take } = setUp({ kernel, registers, defaultDomain: 'dma-fq' });
+      const api = new DmaApi(k, defaultDomain);
+      for (let index = 0n; index < 256n; index++) {
+        k.run(api.map(index << 12n, [{ paddr: index << 12n, lengthBytes: 0x1000n }], 3));
+        k.run(api.unmap(0, index << 12n, 0x1000n));
+      }
+      expect(take()).toEqual([[`${word} 0x0 0x0 0x0`]]);
+    }
+  });
+
+  test('an unmap of two page sizes is flushed per size on 6.12 and once on 7.3', () => {
+    const { kernel: k, attach, alloc, take } = setUp({ kernel });
+    const domain = alloc();
+    attach(domain);
+    take();
+    k.run(domain.map(0x4000_0000n, 0x8000_0000n, 0x20_1000n, 3));
+    k.run(domain.map(0x5000_0000n, 0x9000_0000n, 0x1000n, 3));
+    const gather = emptyGather(false);
+    expect(k.run(domain.unmap(0x4000_0000n, 0x20_1000n, gather))).toBe(0x20_1000n);
+    k.run(domain.sync(gather));
+    const flushes =
+      kernel === 'v6.12'
+        ? [['0x200f2 0x40000049 0x0 0x0'], ['0x200f2 0x40200040 0x0 0x0']]
+        : [['0x200f2 0x4000004a 0x0 0x0']];
+    expect(take()).toEqual(flushes);
   });
 });
