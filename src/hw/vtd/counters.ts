@@ -65,7 +65,10 @@ export class UnitCounters {
   }
 }
 
-/** Index of each part of the time of a DMA in {@link TimeSums}; their sum is completion minus earliest issue. */
+/**
+ * Index of each part of the time of a DMA in {@link TimeSums}. Their sum is completion minus the tick from which the
+ * request was its device's next: its earliest issue, or the issue of the request before it if that was later.
+ */
 export const TimePart = {
   /** Waiting for a tag or credit of the device. */
   window: 0,
@@ -88,6 +91,7 @@ export class TimeSums {
   /** Moves whole multiples of 2^50 ps to the high words; to be called at least once per 2^52 ps of time added. */
   carry(): void {
     for (let part = 0; part < this.low.length; part++) {
+      if (this.low[part]! < UNIT) continue;
       const units = Math.floor(this.low[part]! / UNIT);
       this.low[part]! -= units * UNIT;
       this.high[part]! += units;

@@ -63,6 +63,8 @@ export class VtdUnit implements IommuUnit {
   readonly #progress: RowProgress;
   /** [ps] By device: when its last translation was released, for in-order release. */
   readonly #released: Float64Array;
+  /** [ps] By device: issue of its last request. */
+  readonly #lastIssue: Float64Array;
   #lastDoneTick = 0;
 
   constructor(options: VtdUnitOptions) {
@@ -80,6 +82,7 @@ export class VtdUnit implements IommuUnit {
     this.#links = new DeviceLinks(config.link, deviceCount);
     this.#progress = new RowProgress(deviceCount);
     this.#released = new Float64Array(deviceCount);
+    this.#lastIssue = new Float64Array(deviceCount);
   }
 
   translate(input: DmaColumns, from: number, to: number, limit: Tick, out: ResultColumns): number {
@@ -98,6 +101,7 @@ export class VtdUnit implements IommuUnit {
     const slowTick = translator.readyTick;
     const slowResult = translator.result;
     const released = this.#released;
+    const lastIssue = this.#lastIssue;
     let hits = 0;
     let hitTlps = 0;
     let windowTicks = 0;
@@ -136,8 +140,13 @@ export class VtdUnit implements IommuUnit {
         }
         const windowTick = links.windowTick;
         const arrival = links.commit(port, issue);
-        windowTicks += windowTick - earliest;
-        linkTicks += arrival - windowTick;
+        // Time as the device's next request: before that, it was the requests in front of it that waited.
+        let free = windowTick;
+        const since = lastIssue[device]! > earliest ? lastIssue[device]! : earliest;
+        if (free > since) windowTicks += free - since;
+        else free = since;
+        linkTicks += arrival - free;
+        lastIssue[device] = issue;
         if (arrival >= queue.nextEffectTick) queue.applyEffects(arrival);
 
         // Translation: a plain hit here, everything else in the translator.
