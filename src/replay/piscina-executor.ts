@@ -29,6 +29,8 @@ export function createPiscinaExecutor({ workers, workerFile }: PoolOptions): Job
     concurrentTasksPerWorker: 1,
     recordTiming: false,
   });
+  // A worker that dies while idle, or cannot even load its module, is reported here as well as to its jobs.
+  pool.on('error', () => {});
   const runOne = async (job: JobSpec, signal: AbortSignal | undefined): Promise<JobOutcome> => {
     if (isAborted(signal)) return { status: 'cancelled', key: job.key };
     try {
