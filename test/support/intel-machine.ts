@@ -13,7 +13,7 @@ import { KERNEL_PROFILES } from '../../src/stack/profiles/kernels.ts';
 import { resolveKernelProfile } from '../../src/stack/profiles/schema.ts';
 import { QueueUnit } from './queue-unit.ts';
 
-/** Capability registers of the recorded machines (data READMEs). */
+/** Capability registers of the recorded machines. */
 export const REGISTERS = {
   legacy: { cap: 'd2008c222f0606', ecap: 'f00f4a', scalable: false },
   cachingMode: { cap: 'd2008c222f0686', ecap: 'f00f4a', scalable: false },
