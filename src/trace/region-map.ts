@@ -1,5 +1,5 @@
 /**
- * Moves whole gigabytes of an address space. Page offsets, the low 18 bits of page numbers, alignment to 2 MiB and
+ * Moves whole gigabytes of an address space without changing their order. Page offsets, the low 18 bits of page numbers, alignment to 2 MiB and
  * 1 GiB leaves, and contiguity are kept: neighbouring gigabytes in use move together.
  */
 import type { Random } from '../random.ts';
@@ -36,7 +36,7 @@ export class RegionMap {
     this.#lastMarked = last;
   }
 
-  /** Chooses new places. Chains outside of every zone, across zones, or in a zone too crowded stay where they are. */
+  /** Chooses new places. Chains outside of every zone or across zones stay where they are. */
   seal(random: Random, zones: readonly Zone[]): void {
     const chains = this.#chains();
     for (const zone of zones) {
@@ -72,50 +72,23 @@ export class RegionMap {
     return chains;
   }
 
+  /**
+   * Spreads the free gigabytes of the zone at random over the gaps around its chains. The order of chains and a gap of a
+   * gigabyte between them stay, so that rows sorted by address are still sorted and nothing becomes contiguous.
+   */
   #placeAll(chains: readonly Chain[], zone: Zone, random: Random): void {
-    const taken = new Set([...this.#used].filter((gib) => gib >= zone.from && gib < zone.to));
-    for (const { first, length } of chains) for (let i = 0; i < length; i++) taken.delete(first + i);
-    const order = shuffle(
-      [...chains].sort((a, b) => b.length - a.length || a.first - b.first),
-      random,
-    );
-    const moves = new Map<number, number>();
-    for (const { first, length } of order) {
-      const place = findPlace(length, zone, taken, random);
-      if (place === undefined) return;
-      for (let i = 0; i < length; i++) {
-        taken.add(place + i);
-        moves.set(first + i, place + i);
-      }
-    }
-    for (const [from, to] of moves) this.#moves.set(from, to);
-  }
-}
-
-/** First fit from a random start; a gap of a gigabyte on both sides if there is one to be had. */
-function findPlace(length: number, zone: Zone, taken: ReadonlySet<number>, random: Random): number | undefined {
-  const places = zone.to - zone.from - length + 1;
-  if (places <= 0) return undefined;
-  const start = random.below(places);
-  const free = (from: number, to: number): boolean => {
-    for (let gib = from; gib < to; gib++) if (taken.has(gib)) return false;
-    return true;
-  };
-  for (const gap of [1, 0]) {
-    for (let i = 0; i < places; i++) {
-      const place = zone.from + ((start + i) % places);
-      if (free(place - gap, place + length + gap)) return place;
+    const inside = new Set(chains.flatMap(({ first, length }) => Array.from({ length }, (_, i) => first + i)));
+    const outside = (gib: number): boolean => this.#used.has(gib) && !inside.has(gib);
+    let { from, to } = zone;
+    while (from < to && (outside(from) || outside(from - 1))) from++;
+    while (to > from && (outside(to - 1) || outside(to))) to--;
+    const occupied = chains.reduce((sum, { length }) => sum + length, 0);
+    const slack = to - from - occupied - (chains.length - 1);
+    const shifts = chains.map(() => random.below(slack + 1)).sort((a, b) => a - b);
+    let packed = from;
+    for (const [index, { first, length }] of chains.entries()) {
+      for (let i = 0; i < length; i++) this.#moves.set(first + i, packed + shifts[index]! + i);
+      packed += length + 1;
     }
   }
-  return undefined;
-}
-
-function shuffle<T>(items: T[], random: Random): T[] {
-  for (let i = items.length - 1; i > 0; i--) {
-    const j = random.below(i + 1);
-    const swapped = items[i]!;
-    items[i] = items[j]!;
-    items[j] = swapped;
-  }
-  return items;
 }
