@@ -6,8 +6,10 @@ import type { SourceId } from '../address.ts';
 import { assert } from '../assert.ts';
 import { PhysicalMemory } from '../hw/memory.ts';
 import type { VtdConfig } from '../hw/vtd/config.ts';
+import type { QueueMode } from '../hw/vtd/invalidation-queue.ts';
 import { VtdUnit } from '../hw/vtd/unit.ts';
 import { IntelDriver } from '../stack/drivers/intel/driver.ts';
+import type { SubmissionObserver } from '../stack/drivers/intel/qi.ts';
 import { setupDefaultDomain } from '../stack/iommu/default-domain.ts';
 import { DmaApi } from '../stack/iommu/dma-api.ts';
 import { unuseDefaultDomain, useDefaultDomain } from '../stack/iommu/dma-owner.ts';
@@ -45,6 +47,11 @@ export interface MachineParts {
   readonly kernel: KernelProfile;
   /** Default domains instead of the recorded ones. */
   readonly defaultDomain?: JobSpec['defaultDomain'];
+  /**
+   * Follow a recorder instead of a clock: wait descriptors complete at once, cache effects and flush-queue timers wait
+   * for the caller, and every submission is reported.
+   */
+  readonly follow?: { readonly onSubmission: SubmissionObserver };
 }
 
 /** What a function shows of itself matters to no replayed call. */
@@ -80,11 +87,24 @@ export class Machine {
       const config = withCapabilities(parts.hardware.config, topology.cap, topology.ecap);
       const { memory } = this;
       const { timeline } = this.kernel;
-      const unit = new VtdUnit({ name: topology.name, config, memory, timeline, deviceSourceIds: sourceIds });
+      const queueMode: QueueMode = parts.follow === undefined ? 'timed' : 'deferred';
+      const unit = new VtdUnit({
+        name: topology.name,
+        config,
+        memory,
+        timeline,
+        deviceSourceIds: sourceIds,
+        queueMode,
+      });
       this.#units.set(index, unit);
       return { name: topology.name, registers: unit, scalable: topology.mode === 'scalable' };
     });
-    this.driver = new IntelDriver({ kernel: this.kernel, memory: this.memory, units: specs });
+    this.driver = new IntelDriver({
+      kernel: this.kernel,
+      memory: this.memory,
+      units: specs,
+      ...(parts.follow === undefined ? {} : { onSubmission: parts.follow.onSubmission }),
+    });
     for (const device of machineDevices(manifest, world.devices, this.kernel, this.driver)) {
       this.#devices.set(device.index, device);
     }
@@ -105,6 +125,16 @@ export class Machine {
     const unit = this.#units.get(index);
     assert(unit !== undefined, `unit ${index} is not in this world`);
     return unit;
+  }
+
+  /** Domain the DMA API of a device maps into; undefined when the kernel does not translate for it. */
+  domainOf(device: number): PagingDomain | undefined {
+    return this.#dmaApiOf(device)?.domain;
+  }
+
+  /** DMA APIs of the world's kernel-owned groups, in group order of their first device. */
+  get dmaApis(): Iterable<DmaApi> {
+    return this.#dmaApis.values();
   }
 
   /** Units by index. */
@@ -138,11 +168,12 @@ export class Machine {
       const error = kernel.run(setupDefaultDomain(group, type));
       if (error !== 0) this.diagnostics.count('default_domain_failed');
       const domain = dmaDomainOf(group);
-      if (domain !== undefined && !bypassed) this.#dmaApis.set(group, new DmaApi(kernel, domain));
+      if (domain !== undefined && !bypassed)
+        this.#dmaApis.set(group, new DmaApi(kernel, domain, { timer: parts.follow ? 'caller' : 'kernel' }));
     }
     if (!bypassed) for (const unit of driver.units) unit.enableTranslation();
-    const domainOf = (device: number): PagingDomain | undefined => this.#dmaApiOf(device)?.domain;
-    installInitialMappings(parts.bundle, new Set(parts.world.devices), domainOf, kernel, this.diagnostics);
+    const devices = new Set(parts.world.devices);
+    installInitialMappings(parts.bundle, devices, (device) => this.domainOf(device), kernel, this.diagnostics);
   }
 
   #dmaApiOf(device: number): DmaApi | undefined {
