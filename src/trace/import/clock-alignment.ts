@@ -23,7 +23,7 @@ export interface ClockOffset {
 /** [ns] Width within which differences count as one: twice the 10 µs to which such clocks were seen to agree. */
 const WINDOW_NS = 20_000;
 /** Pairs looked at, at most; beyond, every n-th sample of the first side is used. Bounds time and memory. */
-const MAX_PAIRS = 8_000_000;
+const MAX_PAIRS = 200_000;
 
 /**
  * Offset that, added to `earlier` times, meets most `later` times of equal key; undefined when no keys are equal. The

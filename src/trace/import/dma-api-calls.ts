@@ -26,7 +26,7 @@ interface ThreadState {
   /** Descriptors after maps and before their `dma:*` event: caching mode flushes at map. */
   mapSubmits: number[];
   /** Device of a scatter-list unmap whose unmap is still to come. */
-  expectedSg: { readonly device: string; readonly direction: number; readonly ranges: readonly number[] } | undefined;
+  expectedSg: { readonly device: string; readonly direction: number; readonly starts: number[] } | undefined;
 }
 
 /** Unmaps remembered per thread before the oldest is given up as one without a `dma:*` event. */
@@ -40,8 +40,8 @@ export class DmaApiJoiner {
   readonly #devices: DeviceIndex;
   readonly #orphans: OrphanResolver;
   readonly #threads = new Map<number, ThreadState>();
-  /** Starts of the IOVA ranges behind a scatter list, by device and physical pieces. */
-  readonly #sgRanges = new Map<string, number[][]>();
+  /** Where scatter lists were mapped, by device and physical pieces; the same pieces may be mapped more than once. */
+  readonly #sgStarts = new Map<string, number[]>();
 
   constructor(devices: DeviceIndex, orphans: OrphanResolver) {
     this.#devices = devices;
@@ -103,7 +103,9 @@ export class DmaApiJoiner {
     const state = this.#thread(unmap.event);
     const open: OpenUnmap = { unmap, submits: [], domainId: -1, claimed: false };
     const expected = state.expectedSg;
-    if (expected?.ranges.some((start) => pageFloor(start) === unmap.event.iova) === true) {
+    const at = expected?.starts.indexOf(unmap.event.iova) ?? -1;
+    if (expected !== undefined && at >= 0) {
+      expected.starts.splice(at, 1);
       state.expectedSg = undefined;
       open.claimed = true;
       this.#emitUnmap('dma_unmap', expected.device, expected.direction, open);
@@ -161,15 +163,15 @@ export class DmaApiJoiner {
       }),
     );
     state.mapSubmits = [];
-    if (event.kind === 'dma_map' && event.phys.length > 0) this.#rememberSg(event);
+    if (event.kind === 'dma_map' && event.scattered) this.#rememberSg(event);
   }
 
   #rememberSg(event: GuestEventOf<'dma_map'>): void {
     const key = sgKey(event.device, event.phys);
-    const starts = event.ranges.map(({ iova }) => iova);
-    const known = this.#sgRanges.get(key);
-    if (known === undefined) this.#sgRanges.set(key, [starts]);
-    else known.push(starts);
+    const start = pageFloor(event.ranges[0]?.iova ?? 0);
+    const known = this.#sgStarts.get(key);
+    if (known === undefined) this.#sgStarts.set(key, [start]);
+    else known.push(start);
   }
 
   #dmaUnmap(event: GuestEventOf<'dma_unmap' | 'dma_free'>, index: number): void {
@@ -194,14 +196,9 @@ export class DmaApiJoiner {
     );
   }
 
-  /** The oldest mapping of these pieces goes; the same pages may be mapped more than once, so ranges are candidates. */
   #dmaUnmapSg(event: GuestEventOf<'dma_unmap_sg'>): void {
-    const known = this.#sgRanges.get(sgKey(event.device, event.phys)) ?? [];
-    this.#thread(event).expectedSg = {
-      device: event.device,
-      direction: event.direction,
-      ranges: known.flat(),
-    };
+    const starts = this.#sgStarts.get(sgKey(event.device, event.phys)) ?? [];
+    this.#thread(event).expectedSg = { device: event.device, direction: event.direction, starts };
   }
 
   #emitUnmap(op: 'dma_unmap', deviceName: string, direction: number, open: OpenUnmap): void {

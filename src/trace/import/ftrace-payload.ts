@@ -107,7 +107,14 @@ function decodeDmaMap(cursor: TextCursor): DecodedPayload {
   const bytes = cursor.decimalAfter('size=');
   const phys = cursor.hexAfter('phys_addr=');
   if (direction === undefined || !isNumber(iova) || !isNumber(bytes)) return 'malformed';
-  return { kind: 'dma_map', device, direction, ranges: [{ iova, bytes }], phys: isNumber(phys) ? [phys] : [] };
+  return {
+    kind: 'dma_map',
+    device,
+    direction,
+    scattered: false,
+    ranges: [{ iova, bytes }],
+    phys: isNumber(phys) ? [phys] : [],
+  };
 }
 
 function decodeDmaRange(kind: 'dma_unmap' | 'dma_alloc' | 'dma_free', cursor: TextCursor): DecodedPayload {
@@ -126,7 +133,7 @@ function decodeDmaMapSg(cursor: TextCursor): DecodedPayload {
   const phys = decodeList(cursor, 'phys_addrs={');
   if (direction === undefined || addresses === undefined || sizes === undefined) return 'malformed';
   const ranges: IovaRange[] = addresses.map((iova, index) => ({ iova, bytes: sizes[index] ?? 0 }));
-  return { kind: 'dma_map', device, direction, ranges, phys: phys ?? [] };
+  return { kind: 'dma_map', device, direction, scattered: true, ranges, phys: phys ?? [] };
 }
 
 function decodeDmaUnmapSg(cursor: TextCursor): DecodedPayload {

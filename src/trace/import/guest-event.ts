@@ -51,6 +51,7 @@ export type GuestPayload =
       readonly kind: 'dma_map';
       readonly device: string;
       readonly direction: MapDirection;
+      readonly scattered: boolean;
       readonly ranges: readonly IovaRange[];
       readonly phys: readonly number[];
     }

@@ -8,6 +8,9 @@ import { InputError } from '../../input-error.ts';
 /** [bytes] What sniffing gets to see at most. */
 export const SNIFF_BYTES = 65536;
 
+/** [bytes] Size of the pieces that are read and decompressed: large enough to amortise a turn of the event loop. */
+const CHUNK_BYTES = 1 << 18;
+
 /** An opened input. */
 export interface InputBytes {
   /** Name for messages: the path's last part, or `<stdin>`. */
@@ -24,7 +27,7 @@ export interface InputBytes {
  */
 export async function openInputBytes(path: string, stdin: Readable = process.stdin): Promise<InputBytes> {
   const name = path === '-' ? '<stdin>' : basename(path);
-  const source: AsyncIterable<Uint8Array> = path === '-' ? stdin : createReadStream(path, { highWaterMark: 1 << 18 });
+  const source: AsyncIterable<Uint8Array> = path === '-' ? stdin : createReadStream(path, { highWaterMark: CHUNK_BYTES });
   const raw = source[Symbol.asyncIterator]();
   const head = await readAtLeast(raw, 4, name);
   const plain = decompress(head, raw, name)[Symbol.asyncIterator]();
@@ -88,8 +91,8 @@ async function* rejoin(
 function decompress(head: Uint8Array, rest: AsyncIterator<Uint8Array>, name: string): AsyncIterable<Uint8Array> {
   const whole = rejoin(head, rest, name);
   const magic = head.byteLength < 4 ? 0 : new DataView(head.buffer, head.byteOffset).getUint32(0);
-  if (magic >>> 16 === 0x1f8b) return through(whole, createGunzip());
-  if (magic === 0x28b52ffd) return through(whole, createZstdDecompress());
+  if (magic >>> 16 === 0x1f8b) return through(whole, createGunzip({ chunkSize: CHUNK_BYTES }));
+  if (magic === 0x28b52ffd) return through(whole, createZstdDecompress({ chunkSize: CHUNK_BYTES }));
   return whole;
 }
 

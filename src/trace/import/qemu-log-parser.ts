@@ -148,7 +148,7 @@ export class QemuLogParser {
         const low = cursor.hex64After('low ');
         if (high === undefined || low === undefined) return false;
         const kind = name === 'vtd_inv_desc' ? 'descriptor' : 'fault_record';
-        this.#events.push({ ...this.#at(line), kind, low, high });
+        this.#events.push({ timeNs: this.#timeNs, thread: this.#thread, line, kind, low, high });
         return true;
       }
       case 'vtd_iotlb_cc_update': {
@@ -200,7 +200,9 @@ export class QemuLogParser {
     const lookup = this.#takeLookup(sourceId, pageIova, pageBytes);
     const iova = lookup?.iova ?? pageIova;
     const event: TranslateEvent = {
-      ...this.#at(line),
+      timeNs: this.#timeNs,
+      thread: this.#thread,
+      line,
       kind: 'translate',
       sourceId,
       iova,
@@ -268,7 +270,7 @@ export class QemuLogParser {
 
   #pushHint(hint: (DeviceEvent & { kind: 'hint' })['hint'], iova: number, bytes: number, line: number): boolean {
     if (Number.isNaN(iova) || Number.isNaN(bytes)) return false;
-    this.#events.push({ ...this.#at(line), kind: 'hint', hint, iova, bytes });
+    this.#events.push({ timeNs: this.#timeNs, thread: this.#thread, line, kind: 'hint', hint, iova, bytes });
     return true;
   }
 
