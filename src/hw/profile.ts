@@ -98,6 +98,8 @@ export const HARDWARE_PROFILE_SCHEMA = z.object({
     scalableContextNotPresent: count,
     scalableSsRead: count,
     scalableSsWrite: count,
+    scalableSsBeyondWidth: count,
+    walkFaultsCarryRidPasid: sourced(z.boolean()),
   }),
 });
 
@@ -193,6 +195,8 @@ function resolveConfig(from: HardwareProfileSource): VtdConfig {
       scalableContextNotPresent: faultCodes.scalableContextNotPresent.value,
       scalableSsRead: faultCodes.scalableSsRead.value,
       scalableSsWrite: faultCodes.scalableSsWrite.value,
+      scalableSsBeyondWidth: faultCodes.scalableSsBeyondWidth.value,
+      walkFaultsCarryRidPasid: faultCodes.walkFaultsCarryRidPasid.value,
     },
   };
 }

@@ -11,6 +11,8 @@ export const SPEC_FAULT_CODES: HardwareProfileSource['faultCodes'] = {
   scalableContextNotPresent: specified(0x41, 'VT-d spec, fault reasons: SCT.2'),
   scalableSsRead: specified(0x79, 'VT-d spec, fault reasons: SSS.2'),
   scalableSsWrite: specified(0x79, 'VT-d spec, fault reasons: SSS.2'),
+  scalableSsBeyondWidth: specified(0x84, 'VT-d spec, fault reasons: SGN.5'),
+  walkFaultsCarryRidPasid: specified(false, 'VT-d spec 11.4.14: PP is set for requests with PASID'),
 };
 
 /** What a real IOTLB compares. */

@@ -40,6 +40,8 @@ export const QEMU_7_2: HardwareProfileSource = {
     scalableContextNotPresent: documented(0x02, `${QEMU72}: the code of legacy mode`),
     scalableSsRead: documented(0x06, `${QEMU72}: the code of legacy mode`),
     scalableSsWrite: documented(0x05, `${QEMU72}: the code of legacy mode, as recorded`),
+    scalableSsBeyondWidth: documented(0x04, `${QEMU72}: the code of legacy mode, as recorded`),
+    walkFaultsCarryRidPasid: documented(true, `${QEMU72}: PASID 0 from the context entry, as recorded`),
   },
 };
 
@@ -58,5 +60,7 @@ export const QEMU_11_1: HardwareProfileSource = {
     scalableContextNotPresent: assumed(0x41, 'code of the specification'),
     scalableSsRead: documented(0x79, `${QEMU111}: code of the specification`),
     scalableSsWrite: documented(0x79, `${QEMU111}: code of the specification`),
+    scalableSsBeyondWidth: documented(0x84, `${QEMU111}: code of the specification`),
+    walkFaultsCarryRidPasid: documented(false, `${QEMU111}, as recorded`),
   },
 };

@@ -73,4 +73,7 @@ export interface FaultCodes {
   readonly scalableContextNotPresent: number;
   readonly scalableSsRead: number;
   readonly scalableSsWrite: number;
+  readonly scalableSsBeyondWidth: number;
+  /** Fault records of walks in scalable mode name the RID's PASID although the request carried none. */
+  readonly walkFaultsCarryRidPasid: boolean;
 }

@@ -28,10 +28,14 @@ export class FaultRecorder {
     this.#counters = counters;
   }
 
-  /** Reports a fault of a request; `low`, `high` are the words of its page number. */
+  /**
+   * Reports a fault of a request; `low`, `high` are the words of its page number. `hasPasid` sets the PP bit: the request
+   * carried a PASID.
+   */
   report(
     sourceId: number,
     pasid: number,
+    hasPasid: boolean,
     reason: number,
     write: boolean,
     low: number,
@@ -55,7 +59,7 @@ export class FaultRecorder {
     }
     this.#records[word] = low << 12;
     this.#records[word + 1] = (high << 12) | (low >>> 20);
-    this.#records[word + 2] = sourceId | (pasid > 0 ? 0x8000_0000 : 0);
+    this.#records[word + 2] = sourceId | (hasPasid ? 0x8000_0000 : 0);
     // FR in bits 103:96, PASID value in 123:104, T1 (type: set for reads) in bit 126.
     this.#records[word + 3] = RECORD_F | (write ? 0 : 0x4000_0000) | ((pasid & 0xf_ffff) << 8) | reason;
     this.#next = (this.#next + 1) % (this.#records.length / RECORD_WORDS);

@@ -381,7 +381,7 @@ export class Translator {
 
   #widthFault(slot: number): number {
     if (this.bindings.kind[slot] === BindingKind.firstStage) return FaultReason.fsNotCanonical;
-    return this.resolver.scalable ? FaultReason.ssBeyondWidth : FaultReason.addressBeyondWidth;
+    return this.resolver.scalable ? this.#config.faultCodes.scalableSsBeyondWidth : FaultReason.addressBeyondWidth;
   }
 
   /** When a walk that is wanted at `from` can start on `server`. */
@@ -430,10 +430,10 @@ export class Translator {
   #contextFault(slot: number, low: number, high: number, flags: number, arrival: number, reads: number): void {
     this.#keepBinding = false;
     this.#finishContext(slot, arrival, reads, flags);
-    this.#fault(slot, low, high, flags, this.resolver.fault);
+    this.#fault(slot, low, high, flags, this.resolver.fault, false);
   }
 
-  #fault(slot: number, low: number, high: number, flags: number, reason: number): void {
+  #fault(slot: number, low: number, high: number, flags: number, reason: number, walked = true): void {
     this.result[Result.outcome] = DmaOutcome.fault;
     this.result[Result.fault] = reason;
     this.counters.values[Counter['model.faults']]!++;
@@ -441,7 +441,9 @@ export class Translator {
     const { bindings } = this;
     const sourceId = bindings.sourceIds[bindings.requester(slot)]!;
     const write = (flags & DmaFlag.write) !== 0;
-    this.#faults.report(sourceId, bindings.pasid(slot), reason, write, low, high, this.readyTick[0]!);
+    const pasid = bindings.pasid(slot);
+    const carriesRid = walked && this.resolver.scalable && this.#config.faultCodes.walkFaultsCarryRidPasid;
+    this.#faults.report(sourceId, pasid, pasid > 0 || carriesRid, reason, write, low, high, this.readyTick[0]!);
   }
 
   #passThrough(tlps: number): void {
