@@ -65,7 +65,7 @@ export function* unmapRange(ioas: Ioas, start: bigint, last: bigint): KernelTask
     unmappedBytes += area.lengthBytes;
     if (!iovaLock.tryAcquireExclusive()) yield iovaLock.exclusiveQueue;
     areas.remove(area);
-    if (area.last === U64_MAX) break;
+    if (area.last === last) break;
     from = area.last + 1n;
   }
   iovaLock.releaseExclusive();
