@@ -213,7 +213,7 @@ export const OBSERVED_SUBMISSIONS_SCHEMA = {
 export const OBSERVED_HARDWARE_SCHEMA = {
   sequence: 'u32',
   unit: 'u16',
-  /** descriptor | iotlb_fill | iotlb_reset | context_fill | context_reset | fault_record. */
+  /** descriptor | iotlb_fill | iotlb_reset | context_fill | context_reset | pasid_cache_reset | fault_record. */
   kind: 'dictionary',
   /** 1: inside the traced window. */
   inWindow: 'u8',

@@ -14,6 +14,7 @@ const HARDWARE_KINDS: ReadonlySet<string> = new Set([
   'iotlb_reset',
   'context_fill',
   'context_reset',
+  'pasid_cache_reset',
   'fault_record',
 ]);
 
