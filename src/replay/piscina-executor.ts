@@ -29,16 +29,21 @@ export function createPiscinaExecutor({ workers, workerFile }: PoolOptions): Job
     concurrentTasksPerWorker: 1,
     recordTiming: false,
   });
-  // A worker that dies while idle, or cannot even load its module, is reported here as well as to its jobs.
-  pool.on('error', () => {});
+  // Workers that cannot load their module take no job with them, and the pool starts no others: all jobs would wait.
+  const unusable = new AbortController();
+  pool.on('error', (error: Error) => {
+    if (pool.threads.length === 0) unusable.abort(error);
+  });
   const runOne = async (job: JobSpec, signal: AbortSignal | undefined): Promise<JobOutcome> => {
     if (isAborted(signal)) return { status: 'cancelled', key: job.key };
     try {
-      return (await pool.run(job, signal === undefined ? {} : { signal })) as JobOutcome;
+      const signals = signal === undefined ? [unusable.signal] : [signal, unusable.signal];
+      return (await pool.run(job, { signal: AbortSignal.any(signals) })) as JobOutcome;
     } catch (error) {
       // runJob returns its errors: what arrives here is the end of a worker, by abort or by accident.
       if (isAborted(signal)) return { status: 'cancelled', key: job.key };
-      const reason = error instanceof Error ? error.message : String(error);
+      const cause = isAborted(unusable.signal) ? unusable.signal.reason : error;
+      const reason = cause instanceof Error ? cause.message : String(cause);
       return failedOutcome(job.key, new Error(`the worker died: ${reason}`));
     }
   };

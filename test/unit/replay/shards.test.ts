@@ -102,12 +102,16 @@ describe('jobs', () => {
           name: 'b',
           bundlePath: '/b',
           worlds: [world],
+          unitRows: [12],
+          kernels: [{ name: 'k', profile: 0 }],
           scenarios: [{ name: 'closed', pacing: { mode: 'closed' } }],
         },
         {
           name: 'a',
           bundlePath: '/a',
           worlds: [world, world],
+          unitRows: [12],
+          kernels: [{ name: 'k', profile: 0 }],
           scenarios: [{ name: 'closed', pacing: { mode: 'closed' } }],
         },
       ],
@@ -115,7 +119,6 @@ describe('jobs', () => {
         { name: 'h2', profile: 2 },
         { name: 'h1', profile: 1 },
       ],
-      kernels: [{ name: 'k', profile: 0 }],
       batchRows: 1,
     });
     expect(jobs.map((job) => job.key)).toEqual([
@@ -126,7 +129,7 @@ describe('jobs', () => {
       'b/00000/h1/k/closed',
       'b/00000/h2/k/closed',
     ]);
-    expect(jobs[1]!.hardware).toBe(2);
+    expect([jobs[1]!.hardware, jobs[1]!.dmaRows]).toEqual([2, 12]);
   });
 
   test('keys of shards sort as numbers', () => {
