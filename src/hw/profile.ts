@@ -24,26 +24,33 @@ export interface Sourced<T> {
 }
 
 function sourced<T>(value: z.ZodType<T>) {
-  const bare = value.transform(
-    (given): Sourced<T> => ({ value: given, basis: 'A', source: 'ASSUMPTION: set by user' }),
-  );
-  return z.union([z.object({ value, basis: BASIS, source: z.string().min(1) }), bare]) as z.ZodType<Sourced<T>>;
+  const leaf = z.strictObject({ value, basis: BASIS, source: z.string().min(1) });
+  return z.preprocess(withSource, leaf) as unknown as z.ZodType<Sourced<T>>;
+}
+
+/** A bare value, as an override gives it, is an assumption. */
+function withSource(given: unknown): unknown {
+  if (typeof given === 'object' && given !== null && !Array.isArray(given)) return given;
+  return { value: given, basis: 'A', source: 'ASSUMPTION: set by the user' };
 }
 
 const count = sourced(z.int().min(1));
 const countOrNone = sourced(z.int().min(0));
 const nanoseconds = sourced(z.number().min(0));
 const register = sourced(z.string().regex(/^[0-9a-f]{1,16}$/, 'a register is up to 16 hex digits'));
+const powerOfTwo = sourced(z.int().refine((bytes) => bytes >= 64 && (bytes & (bytes - 1)) === 0, 'a power of two'));
 const perSize = sourced(z.array(z.number().min(0)).min(1));
+const perSizeCount = sourced(z.array(z.int().min(1)).min(1));
 
-const cache = z.object({
+const cacheShape = {
   /** 0 = there is no such cache. */
   entries: countOrNone,
   /** 0 = fully associative. */
   ways: countOrNone,
   policy: sourced(z.enum(['lru', 'tree-plru', 'fifo', 'random', 'reset-when-full'])),
   indexing: sourced(z.enum(['hash', 'low-bits'])),
-});
+};
+const cache = z.object(cacheShape).check(checkGeometry);
 
 /** A profile file. */
 export const HARDWARE_PROFILE_SCHEMA = z.object({
@@ -51,11 +58,14 @@ export const HARDWARE_PROFILE_SCHEMA = z.object({
   description: z.string(),
   kind: z.enum(['vtd', 'bypass']),
   registers: z.object({ cap: register, ecap: register }),
-  iotlb: cache.extend({
-    tag: sourced(z.enum(['domain', 'source'])),
-    pageMaskBits: countOrNone,
-    hitChecksPermission: sourced(z.boolean()),
-  }),
+  iotlb: z
+    .object({
+      ...cacheShape,
+      tag: sourced(z.enum(['domain', 'source'])),
+      pageMaskBits: countOrNone,
+      hitChecksPermission: sourced(z.boolean()),
+    })
+    .check(checkGeometry, checkIotlb),
   contextCache: cache,
   pasidCache: cache,
   pagingCaches: z.object({ region2m: cache, region1g: cache, region512g: cache, region256t: cache }),
@@ -75,8 +85,8 @@ export const HARDWARE_PROFILE_SCHEMA = z.object({
   link: z.object({
     pcieGeneration: sourced(z.int().min(1).max(6)),
     lanes: count,
-    maxPayloadBytes: count,
-    maxReadRequestBytes: count,
+    maxPayloadBytes: powerOfTwo,
+    maxReadRequestBytes: powerOfTwo,
     requestHeaderBytes: count,
     completionHeaderBytes: count,
     dllpBytes: countOrNone,
@@ -86,13 +96,15 @@ export const HARDWARE_PROFILE_SCHEMA = z.object({
     memoryWriteNs: nanoseconds,
   }),
   /** The device in front of the link; rows by TLP size. */
-  device: z.object({
-    tlpBytes: perSize,
-    readWindow: perSize,
-    writeWindow: perSize,
-    readIntervalNs: perSize,
-    writeIntervalNs: perSize,
-  }),
+  device: z
+    .object({
+      tlpBytes: perSize,
+      readWindow: perSizeCount,
+      writeWindow: perSizeCount,
+      readIntervalNs: perSize,
+      writeIntervalNs: perSize,
+    })
+    .check(checkRows),
   faultCodes: z.object({
     pasidEntryNotPresent: count,
     scalableContextNotPresent: count,
@@ -102,6 +114,40 @@ export const HARDWARE_PROFILE_SCHEMA = z.object({
     walkFaultsCarryRidPasid: sourced(z.boolean()),
   }),
 });
+
+type Check<T> = z.core.ParsePayload<T>;
+
+/** What {@link SetAssoc} can build. */
+function checkGeometry(
+  payload: Check<{ entries: Sourced<number>; ways: Sourced<number>; policy: Sourced<string> }>,
+): void {
+  const { entries, ways, policy } = payload.value;
+  const setWays = ways.value === 0 ? entries.value : ways.value;
+  if (entries.value % Math.max(setWays, 1) !== 0) {
+    issue(payload, 'ways', `${entries.value} entries are no multiple of ${ways.value} ways`);
+  }
+  if (policy.value === 'tree-plru' && ((setWays & (setWays - 1)) !== 0 || setWays > 32)) {
+    issue(payload, 'policy', 'tree-plru needs 2, 4, ... 32 ways');
+  }
+  if (policy.value === 'reset-when-full' && setWays !== entries.value) {
+    issue(payload, 'policy', 'reset-when-full needs a fully associative cache');
+  }
+}
+
+function checkIotlb(payload: Check<{ entries: Sourced<number> }>): void {
+  if (payload.value.entries.value === 0) issue(payload, 'entries', 'the IOTLB has at least one entry');
+}
+
+function checkRows(payload: Check<Record<string, Sourced<readonly number[]>>>): void {
+  const rows = payload.value['tlpBytes']?.value.length;
+  for (const [key, leaf] of Object.entries(payload.value)) {
+    if (leaf.value.length !== rows) issue(payload, key, 'as many values as tlpBytes');
+  }
+}
+
+function issue(payload: Check<unknown>, key: string, message: string): void {
+  payload.issues.push({ code: 'custom', input: payload.value, path: [key], message });
+}
 
 /** A decoded profile. */
 export type HardwareProfileSource = z.output<typeof HARDWARE_PROFILE_SCHEMA>;

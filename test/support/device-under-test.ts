@@ -30,6 +30,7 @@ export const ROUND_NUMBERS: readonly string[] = [
   'translation.walkers=4',
   'translation.busyExtraReadNs=0',
   'translation.busyExtraWriteNs=0',
+  'pasidCache.entries=64',
   'queue.doorbellNs=200',
   'queue.fetchNs=200',
   'queue.executeNs=100',

@@ -55,7 +55,6 @@ export class InvalidationQueue {
   status = 0;
   /** Invalidation completion: bit 0 of ICS. */
   completion = 0;
-  enabled = false;
 
   readonly #memory: PhysicalMemory;
   readonly #timeline: Timeline;
@@ -71,10 +70,13 @@ export class InvalidationQueue {
   #basePfn = 0;
   #slots = 256;
   #descriptorWords: number = DESCRIPTOR_WORDS_128;
+  /** Descriptors before the head are executed, those before `#next` are scheduled. */
   #head = 0;
+  #next = 0;
   #tail = 0;
   /** A step event is pending or a fence holds the queue. */
   #running = false;
+  #enabled = false;
   /** [ps] Until when effects carried out since the last wait have DMA to drain. */
   #drainTick = 0;
 
@@ -98,6 +100,7 @@ export class InvalidationQueue {
     this.#descriptorWords = (lo & IQA_DW) !== 0 ? DESCRIPTOR_WORDS_256 : DESCRIPTOR_WORDS_128;
     this.#slots = ((1 << (lo & IQA_QS_MASK)) * WORDS_PER_FRAME) / this.#descriptorWords;
     this.#head = 0;
+    this.#next = 0;
     this.#tail = 0;
   }
 
@@ -116,13 +119,22 @@ export class InvalidationQueue {
     this.#submissionCount++;
     const pending = (this.#tail - this.#head + this.#slots) % this.#slots;
     if (pending > this.#peakOccupancy) this.#peakOccupancy = pending;
-    if (!this.enabled) return;
+    if (!this.#enabled) return;
     if (this.#mode === 'deferred') {
       this.#completeWaits(atTick);
       return;
     }
     this.#submissions.push({ endIndex: this.#tail, doorbellTick: atTick });
     this.#start(atTick);
+  }
+
+  /** GCMD.QIE: what is in the ring already is fetched. */
+  enable(enabled: boolean, atTick: Tick): void {
+    const begins = enabled && !this.#enabled;
+    this.#enabled = enabled;
+    if (!begins) return;
+    if (this.#mode === 'deferred') this.#completeWaits(atTick);
+    else this.#start(atTick);
   }
 
   /** Software cleared IQE: the queue goes on at its head. */
@@ -154,7 +166,7 @@ export class InvalidationQueue {
   }
 
   #start(atTick: Tick): void {
-    if (this.#running || this.status !== 0 || this.#head === this.#tail) return;
+    if (this.#running || !this.#enabled || this.status !== 0 || this.#next === this.#tail) return;
     this.#running = true;
     this.#step(atTick + this.#timing.doorbellTicks + this.#timing.fetchTicks);
   }
@@ -162,18 +174,17 @@ export class InvalidationQueue {
   /** Executes descriptors from the head on, the first beginning at `beginTick`, up to a wait or the tail. */
   #step(beginTick: number): void {
     let tick = beginTick;
-    while (this.#head !== this.#tail) {
-      const words = this.#descriptorAt(this.#head);
+    let bad = false;
+    while (this.#next !== this.#tail) {
+      const words = this.#descriptorAt(this.#next);
       const kind = descriptorKind(words[0]);
-      if (kind === 'invalid') {
-        // VT-d spec 6.5.2.10: the head stays on the bad descriptor.
-        this.status |= FaultStatus.iqe;
-        break;
-      }
+      bad = kind === 'invalid';
+      if (bad) break;
       this.#count(kind);
-      this.#head = (this.#head + 1) % this.#slots;
+      this.#next = (this.#next + 1) % this.#slots;
       if (kind === 'wait') {
-        this.#timeline.schedule(tick as Tick, (at) => this.#wait(words, at));
+        const index = this.#next;
+        this.#timeline.schedule(tick as Tick, (at) => this.#wait(words, index, at));
         return;
       }
       tick += this.#timing.executeTicks;
@@ -182,16 +193,20 @@ export class InvalidationQueue {
     }
     this.#timeline.schedule(tick as Tick, (at) => {
       this.applyEffects(at);
+      this.#head = this.#next;
+      // VT-d spec 6.5.2.10: the head stays on the bad descriptor.
+      if (bad) this.status |= FaultStatus.iqe;
       this.#idle(at);
     });
   }
 
-  #wait(words: readonly [number, number, number, number], atTick: Tick): void {
+  /** A wait descriptor executes; `index` is the one behind it. */
+  #wait(words: readonly [number, number, number, number], index: number, atTick: Tick): void {
     this.applyEffects(atTick);
+    this.#head = index;
     const complete = Math.max(atTick, this.#drainTick);
     this.#drainTick = 0;
     const visible = (complete + this.#timing.statusTicks) as Tick;
-    const index = this.#head;
     this.#timeline.schedule(visible, (at) => this.#writeStatus(words, index, at));
     const fenced = (words[0] & Descriptor.waitFence) !== 0;
     if (fenced && complete > atTick) this.#timeline.schedule(complete as Tick, (at) => this.#continue(at));
@@ -200,14 +215,14 @@ export class InvalidationQueue {
 
   /** After a wait: more descriptors follow, or the queue runs dry. */
   #continue(atTick: Tick): void {
-    if (this.#head === this.#tail || this.status !== 0) this.#idle(atTick);
+    if (this.#next === this.#tail || this.status !== 0) this.#idle(atTick);
     else this.#step(atTick);
   }
 
   #idle(atTick: Tick): void {
     this.#running = false;
     // Descriptors that came while the last ones ran.
-    if (this.#head !== this.#tail && this.status === 0) {
+    if (this.#next !== this.#tail && this.status === 0) {
       this.#running = true;
       this.#step(atTick + this.#timing.fetchTicks);
     }
@@ -238,6 +253,7 @@ export class InvalidationQueue {
       }
       this.#count(kind);
       this.#head = (this.#head + 1) % this.#slots;
+      this.#next = this.#head;
       if (kind !== 'wait' || (words[0] & Descriptor.waitStatusWrite) === 0) continue;
       const pfn = (words[3] * 1048576 + (words[2] >>> 12)) as Pfn;
       this.#memory.hardwareWrite(pfn, (words[2] & 0xfff) >>> 2, words[1], atTick);

@@ -141,12 +141,7 @@ export class RegisterFile {
       translator.enabled = enable;
       translator.bindings.dropAll();
     }
-    const queued = (lo & GlobalCommand.qie) !== 0;
-    if (queued && !this.#queue.enabled) {
-      this.#queue.enabled = true;
-      this.#queue.ring(this.#queue.tailRegister, atTick);
-    }
-    this.#queue.enabled = queued;
+    this.#queue.enable((lo & GlobalCommand.qie) !== 0, atTick);
     this.#status = (lo & ~ONE_SHOT) | ((lo | this.#status) & ONE_SHOT);
   }
 }

@@ -142,7 +142,7 @@ export class VtdUnit implements IommuUnit {
         const arrival = links.commit(port, issue);
         // Time as the device's next request: before that, it was the requests in front of it that waited.
         let free = windowTick;
-        const since = lastIssue[device]! > earliest ? lastIssue[device]! : earliest;
+        const since = Math.max(lastIssue[device]!, earliest);
         if (free > since) windowTicks += free - since;
         else free = since;
         linkTicks += arrival - free;
