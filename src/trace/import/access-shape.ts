@@ -100,16 +100,20 @@ export class AccessShapes {
   ): AccessShape {
     const { iova } = access;
     const toPageEnd = PAGE_SIZE - (iova % PAGE_SIZE);
-    let write = directionOfCall(request) ?? directionOfLeaf(access.leaf) ?? directionOfCall(mapping);
+    const known = directionOfCall(request) ?? directionOfLeaf(access.leaf) ?? directionOfCall(mapping);
+    let write = known;
     let bytes = request === undefined ? Number.NaN : Number(request.iova) + Number(request.length) - iova;
+    // Hints name no device: another device's buffer at the same IOVA is told by a direction that cannot be.
+    const fits = (hinted: boolean | undefined): boolean =>
+      known === undefined || hinted === undefined || hinted === known;
     const data = this.#dataAt(iova);
-    if (Number.isNaN(bytes) && data !== undefined) {
+    if (Number.isNaN(bytes) && data !== undefined && fits(data.write)) {
       bytes = data.end - iova;
       write = data.write ?? write;
     }
     if (Number.isNaN(bytes)) {
       const queued = this.#ofQueue(iova);
-      if (queued !== undefined) {
+      if (queued !== undefined && fits(queued.write)) {
         bytes = queued.bytes;
         write = queued.write;
       } else if (mapping !== undefined && mapping.op === 'dma_map') {

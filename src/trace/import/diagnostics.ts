@@ -31,18 +31,21 @@ export class DiagnosticCounts {
     at: { readonly file: string; readonly line?: number | undefined; readonly text?: string | undefined },
     amount = 1,
   ): void {
-    if (amount === 0) return;
-    const entry = this.#entries.get(code);
-    if (entry !== undefined) {
-      entry.count += amount;
-      return;
-    }
+    if (amount === 0 || this.again(code, amount)) return;
     const text = at.text === undefined ? '' : `: ${at.text.length > 160 ? `${at.text.slice(0, 157)}...` : at.text}`;
     if (this.#strict && severity !== 'info') {
       throw new InputError({ file: at.file, row: at.line, reason: `${code.replaceAll('_', ' ')}${text}` });
     }
     const first = at.line === undefined ? `${at.file}${text}` : `${at.file}:${at.line}${text}`;
     this.#entries.set(code, { code, severity, count: amount, first });
+  }
+
+  /** Counts `amount` more of a `code` that was counted before; false when it was not. @hot */
+  again(code: string, amount: number): boolean {
+    const entry = this.#entries.get(code);
+    if (entry === undefined) return false;
+    entry.count += amount;
+    return true;
   }
 
   /** Occurrences of `code` so far. */

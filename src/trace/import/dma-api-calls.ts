@@ -87,7 +87,7 @@ export class DmaApiJoiner {
       this.#orphans.addMaps(state.maps.map(orphanMap));
       state.maps = [];
     }
-    this.calls.push(...this.#orphans.resolve());
+    for (const call of this.#orphans.resolve()) this.calls.push(call);
   }
 
   #thread({ thread }: GuestEvent): ThreadState {
@@ -146,10 +146,12 @@ export class DmaApiJoiner {
     const start = Math.min(...ranges.map(({ iova }) => iova));
     const end = Math.max(...ranges.map(({ iova, bytes }) => iova + bytes));
     const first = claimed[0];
+    // A map that invalidates (caching mode) counts from its submission: an interrupt may unmap and submit before that.
+    const submitted = state.mapSubmits[0];
     this.calls.push(
       controlCall({
         op: event.kind,
-        position: first?.index ?? index,
+        position: submitted ?? first?.index ?? index,
         timeNs: first?.event.timeNs ?? event.timeNs,
         cpu: event.cpu,
         thread: event.thread,

@@ -1,7 +1,7 @@
 /** Turns ftrace text into guest events; takes its input in chunks of any size. */
 import type { DiagnosticCounts } from './diagnostics.ts';
 import { type FtraceHeader, readFtraceHeader } from './ftrace-header.ts';
-import { decodeFtracePayload } from './ftrace-payload.ts';
+import { decodeFtraceEvent, markerEvent } from './ftrace-payload.ts';
 import type { GuestEvent } from './guest-event.ts';
 import { LineSplitter } from './line-splitter.ts';
 import { TextCursor } from './text-cursor.ts';
@@ -88,16 +88,17 @@ export class FtraceParser {
   }
 
   #event(line: string, lineNumber: number, inComment: boolean): void {
-    const { timeNs, cpu, thread, name } = this.#header;
+    const { name } = this.#header;
     this.#eventCount++;
-    let payload = decodeFtracePayload(name, this.#cursor);
-    // A trace marker stands in the call tree as bare text, which may look like `name: payload`.
-    if (payload === 'unknown' && inComment)
-      payload = { kind: 'marker', text: `${name}: ${this.#cursor.line.slice(this.#cursor.at)}` };
-    if (payload === 'unused') this.#count('unused_event', 'info', lineNumber, line);
-    else if (payload === 'unknown') this.#count('unknown_event', 'data-loss', lineNumber, line);
-    else if (payload === 'malformed') this.#count('malformed_line', 'error', lineNumber, line);
-    else this.#events.push({ timeNs, cpu, thread, ...payload });
+    const event = decodeFtraceEvent(name, this.#cursor, this.#header);
+    if (typeof event === 'object') this.#events.push(event);
+    else if (event === 'unused') this.#count('unused_event', 'info', lineNumber, line);
+    else if (event === 'malformed') this.#count('malformed_line', 'error', lineNumber, line);
+    else if (inComment) {
+      // A trace marker stands in the call tree as bare text, which may look like `name: payload`.
+      const text = `${name}: ${this.#cursor.line.slice(this.#cursor.at)}`;
+      this.#events.push(markerEvent(text, this.#header));
+    } else this.#count('unknown_event', 'data-loss', lineNumber, line);
   }
 
   #stamp(lineNumber: number, line: string): void {
@@ -117,6 +118,7 @@ export class FtraceParser {
   }
 
   #count(code: string, severity: 'info' | 'data-loss' | 'error', line: number, text: string, amount = 1): void {
+    if (this.#diagnostics.again(code, amount)) return;
     this.#diagnostics.count(code, severity, { file: this.#file, line, text }, amount);
   }
 }

@@ -27,7 +27,8 @@ export interface InputBytes {
  */
 export async function openInputBytes(path: string, stdin: Readable = process.stdin): Promise<InputBytes> {
   const name = path === '-' ? '<stdin>' : basename(path);
-  const source: AsyncIterable<Uint8Array> = path === '-' ? stdin : createReadStream(path, { highWaterMark: CHUNK_BYTES });
+  const source: AsyncIterable<Uint8Array> =
+    path === '-' ? stdin : createReadStream(path, { highWaterMark: CHUNK_BYTES });
   const raw = source[Symbol.asyncIterator]();
   const head = await readAtLeast(raw, 4, name);
   const plain = decompress(head, raw, name)[Symbol.asyncIterator]();

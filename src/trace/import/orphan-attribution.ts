@@ -49,7 +49,7 @@ export class OrphanResolver {
   }
 
   addMaps(maps: readonly OrphanMap[]): void {
-    this.#maps.push(...maps);
+    for (const map of maps) this.#maps.push(map);
   }
 
   addUnmap(unmap: OrphanUnmap): void {
@@ -117,7 +117,7 @@ export class OrphanResolver {
       return [];
     }
     this.attributed += maps.length;
-    const iova = Math.min(...maps.map((map) => map.iova));
+    const iova = maps.reduce((lowest, map) => Math.min(lowest, map.iova), first.iova);
     const length = maps.reduce((sum, map) => sum + map.bytes, 0);
     const frames = joinFrames(maps.map((map) => map.frame));
     const { index, timeNs, cpu, thread } = first;

@@ -55,6 +55,16 @@ interface SeenIoctl {
   taken: boolean;
 }
 
+/** FIXED_IOVA | WRITEABLE | READABLE of IOMMU_IOAS_MAP and IOMMU_IOAS_COPY. */
+const MAP_FIXED_READ_WRITE = 7;
+
+/** Calls that change which page table a device uses. */
+const SWITCHES: ReadonlySet<string> = new Set([
+  'VFIO_DEVICE_BIND_IOMMUFD',
+  'VFIO_DEVICE_ATTACH_IOMMUFD_PT',
+  'VFIO_DEVICE_DETACH_IOMMUFD_PT',
+]);
+
 /** Builds control calls from logged calls and the guest events of their threads. */
 export class SystemCallJoiner {
   readonly calls: ControlCall[] = [];
@@ -167,7 +177,10 @@ export class SystemCallJoiner {
       this.#diagnostics.count('unknown_event', 'data-loss', { file, line: logged.line, text: op });
       return;
     }
-    const first = seen?.effects[0] ?? seen?.enter;
+    // A switch of page tables counts from its first invalidation: until then the device uses the old table, however much
+    // of the new one is filled already.
+    const switched = SWITCHES.has(op) ? seen?.effects.find(({ event }) => event.kind === 'submit') : undefined;
+    const first = switched ?? seen?.effects[0] ?? seen?.enter;
     const call = controlCall({
       op: known,
       position: first?.index ?? positionOf(timeNs),
@@ -215,6 +228,8 @@ export class SystemCallJoiner {
         call.object = number('dst');
         call.target = number('src');
         call.userAddress = addressField(fields, 'src_iova') ?? addressField(fields, 'iova') ?? 0;
+        // ASSUMPTION: a copy logged without flags gave full access; without READABLE or WRITEABLE it would have failed.
+        if (!Object.hasOwn(fields, 'flags')) call.flags = MAP_FIXED_READ_WRITE;
         break;
       case 'IOMMU_HWPT_ALLOC':
         call.object = number('pt_id');
