@@ -99,7 +99,7 @@ function* addAccessRange(
   if (write && !pages.writable) return -Errno.EPERM;
   if (pages.backing.kind === 'dmabuf') return -Errno.EINVAL;
   yield* pages.lock();
-  const rc = acquireRange(pages, first, last);
+  const rc = yield* acquireRange(pages, first, last);
   if (rc === 0) {
     area.accessCount++;
     for (let index = first; index <= last; index++) pfns.push(pages.pfn(index));
@@ -108,7 +108,7 @@ function* addAccessRange(
   return rc;
 }
 
-function acquireRange(pages: PageSource, first: number, last: number): number {
+function* acquireRange(pages: PageSource, first: number, last: number): KernelTask<number> {
   const known = pages.exactAccess(first, last);
   if (known !== undefined) {
     known.users++;
@@ -116,7 +116,10 @@ function acquireRange(pages: PageSource, first: number, last: number): number {
   }
   const reader = new PfnReader(pages, first, last);
   let rc = reader.next();
-  while (rc === 0 && !reader.done) rc = reader.next();
+  while (rc === 0 && !reader.done) {
+    yield reader.takeCost();
+    rc = reader.next();
+  }
   if (rc === 0) rc = pages.charge();
   if (rc === 0) pages.accesses.push({ first, last, users: 1 });
   else reader.releasePins();

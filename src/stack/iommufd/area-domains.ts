@@ -7,7 +7,7 @@ import { emptyGather, IommuProt, type PagingDomain } from '../iommu/ops.ts';
 import type { KernelTask } from '../kernel/task.ts';
 import type { Area } from './area.ts';
 import type { PageSource } from './page-source.ts';
-import { MOST_RUNS, PfnReader } from './pfn-batch.ts';
+import { PfnReader } from './pfn-batch.ts';
 
 /** Maps a new area into every domain of its IOAS (iopt_area_fill_domains). 0 or errno; then all domains are as before. */
 export function* fillDomains(
@@ -23,6 +23,7 @@ export function* fillDomains(
   let failedDomain = domains.length;
   let rc = reader.next();
   while (rc === 0 && !reader.done) {
+    yield reader.takeCost();
     for (let i = 0; i < domains.length && rc === 0; i++) {
       rc = yield* mapBatch(area, domains[i] as PagingDomain, reader, smallPages);
       if (rc !== 0) failedDomain = i;
@@ -58,6 +59,7 @@ export function* fillDomain(
   const reader = new PfnReader(pages, area.firstIndex, area.lastIndex);
   let rc = reader.next();
   while (rc === 0 && !reader.done) {
+    yield reader.takeCost();
     rc = yield* mapBatch(area, domain, reader, smallPages);
     if (rc === 0) rc = reader.next();
   }
@@ -94,6 +96,7 @@ export function* unfillDomain(area: Area, pages: PageSource, domain: PagingDomai
         unmappedEnd = cut + 1;
       }
       pages.unpinPages(index, batchLast);
+      yield (batchLast - index + 1) * pages.kernel.costs.unpinPage;
       index = batchLast + 1;
     }
   }
@@ -162,11 +165,12 @@ function* mapBatch(area: Area, domain: PagingDomain, batch: PfnReader, smallPage
 
 /** Last page of as many whole runs from `index` on as a batch holds; at most `last`. @hot */
 function runsEnd(pages: PageSource, index: number, last: number): number {
+  const mostRuns = pages.kernel.profile.behaviours.unmapBatchRuns;
   let runs = 1;
   let pfn = pages.pfn(index);
   for (let page = index + 1; page <= last; page++) {
     const next = pages.pfn(page);
-    if (next !== pfn + 1 && ++runs > MOST_RUNS) return page - 1;
+    if (next !== pfn + 1 && ++runs > mostRuns) return page - 1;
     pfn = next;
   }
   return last;

@@ -5,7 +5,7 @@
 import type { PageSource } from './page-source.ts';
 
 /** Runs a batch can hold: TEMP_MEMORY_LIMIT (64 KiB) over 12 bytes a run. */
-export const MOST_RUNS = 5461;
+const MOST_RUNS = 5461;
 /** Pages pinned by one call: a 64 KiB array of page pointers. */
 const MOST_PINNED_AT_ONCE = 8192;
 
@@ -22,6 +22,8 @@ export class PfnReader {
   /** First page of the batch and one past its last. */
   batchStart: number;
   batchEnd: number;
+  /** [4 KiB pages] Pinned since {@link takeCost}. */
+  #unpaid = 0;
 
   constructor(source: PageSource, first: number, last: number) {
     this.#source = source;
@@ -55,6 +57,13 @@ export class PfnReader {
     return 0;
   }
 
+  /** [ps] CPU time of the pins since the last call; to be charged by the task that reads. */
+  takeCost(): number {
+    const cost = this.#unpaid * this.#source.kernel.costs.pinPage;
+    this.#unpaid = 0;
+    return cost;
+  }
+
   /** Unpins everything this reader pinned: pages of the range that nothing else covers. */
   releasePins(): void {
     if (this.#readEnd > this.#first) this.#source.unpinUncovered(this.#first, this.#readEnd - 1);
@@ -72,6 +81,7 @@ export class PfnReader {
     const pinned = source.pinPages(index, Math.min(end - index + 1, MOST_PINNED_AT_ONCE));
     if (pinned < 0) return pinned;
     this.#readEnd = index + pinned;
+    this.#unpaid += pinned;
     return 0;
   }
 

@@ -17,7 +17,7 @@ const FLAG_CAPS = 2;
 const CAP_IOVA_RANGE = 1;
 const CAP_DMA_AVAIL = 3;
 /** What the compatible interface reports as available maps: it has no limit. */
-const DMA_AVAIL = 0xffff;
+const DMA_AVAIL = 0xffff_ffff;
 
 /** The call: EFAULT, EINVAL (argsz), ENODEV. Capabilities are written as far as the user's argsz reaches. */
 export function* vfioIommuGetInfo(context: IommufdContext, process: Process, address: bigint): KernelTask<number> {
@@ -35,7 +35,7 @@ export function* vfioIommuGetInfo(context: IommufdContext, process: Process, add
 }
 
 function writeInfo(ioas: Ioas, process: Process, address: bigint, argsz: number): number {
-  const caps = [iovaRangeCap(ioas), dmaAvailCap()];
+  const caps = [dmaAvailCap(), iovaRangeCap(ioas)];
   let total = INFO_BYTES;
   for (const [index, cap] of caps.entries()) {
     const end = total + cap.length;
@@ -75,8 +75,9 @@ function iovaRangeCap(ioas: Ioas): Uint8Array {
   return bytes;
 }
 
+/** 12 bytes, padded: capabilities begin at multiples of 8. */
 function dmaAvailCap(): Uint8Array {
-  const bytes = new Uint8Array(12);
+  const bytes = new Uint8Array(16);
   capHeader(bytes, CAP_DMA_AVAIL).setUint32(8, DMA_AVAIL, true);
   return bytes;
 }

@@ -172,6 +172,7 @@ function* unmapCompat(ioas: Ioas, unmap: VfioUnmapDma): KernelTask<number> {
     const rc = yield* cutAreas(ioas, cuts);
     if (rc !== 0) return rc;
   }
+  unmap.lengthBytes = 0n;
   if (lengthBytes === 0n) return -Errno.EINVAL;
   if (iova + lengthBytes - 1n > U64_MAX) return -Errno.EOVERFLOW;
   const result = yield* unmapRange(ioas, iova, iova + lengthBytes - 1n);
