@@ -48,6 +48,8 @@ export interface PlayerOptions {
   readonly progress: ControlProgress;
   readonly calls: ControlCalls;
   readonly dma: DmaProgress;
+  /** A row was loaded: every row before this sequence is known. */
+  readonly onLoad: (sequence: number) => void;
   /** A row completed: DMA that depends on it may go on. */
   readonly onDone: (row: number) => void;
   readonly onCall: (call: ControlCall) => void;
@@ -112,7 +114,7 @@ export class ControlPlayer {
   }
 
   #load(): void {
-    const { reader, progress, onDone } = this.#options;
+    const { reader, progress, onDone, onLoad } = this.#options;
     while (!this.#exhausted && this.#loadedEnd < this.#oldestRow() + LOOKAHEAD_ROWS) {
       const row = reader.next();
       if (row === undefined) {
@@ -120,12 +122,13 @@ export class ControlPlayer {
         return;
       }
       this.#loadedEnd = row.row + 1;
-      progress.load();
+      progress.load(row.sequence);
       if (!this.#belongs(row)) {
         progress.complete(row.row, 0);
         onDone(row.row);
         continue;
       }
+      onLoad(row.sequence);
       const node = this.#scoreboard.add(row);
       this.#window.push(node);
       if (node.pending === 0) this.#ready(node);

@@ -18,6 +18,7 @@ export class DmaChunk {
   /** u64 [ns] */
   timeNs: Uint32Array;
   afterControl: Uint32Array;
+  sequence: Uint32Array;
 
   /** Memory for copies; absent while rows are borrowed. */
   #own: Columns<typeof DMA_SCHEMA> | undefined;
@@ -25,6 +26,7 @@ export class DmaChunk {
   constructor(capacityRows: number) {
     this.timeNs = new Uint32Array(0);
     this.afterControl = this.timeNs;
+    this.sequence = this.timeNs;
     this.input = {
       rowCount: 0,
       notBefore: new Float64Array(capacityRows),
@@ -44,6 +46,7 @@ export class DmaChunk {
     this.pending = rowCount;
     this.timeNs = columns.timeNs;
     this.afterControl = columns.afterControl;
+    this.sequence = columns.sequence;
     const input = this.input;
     input.rowCount = rowCount;
     input.device = columns.device;

@@ -82,6 +82,8 @@ export class DmaFeed {
   readonly #stops: number[] = [];
   readonly #lanesByControl = new Map<number, DmaLane[]>();
   readonly #skewed: DmaLane[] = [];
+  readonly #freed: DmaLane[] = [];
+  #forwardDependencies = 0;
 
   constructor(options: FeedOptions) {
     this.#options = options;
@@ -120,6 +122,11 @@ export class DmaFeed {
     return this.#issuedRows;
   }
 
+  /** Rows whose dependency was left out because it comes after them. */
+  get forwardDependencies(): number {
+    return this.#forwardDependencies;
+  }
+
   /** Rows that control rows wait for. */
   get stopCount(): number {
     return this.#stops.length;
@@ -147,6 +154,26 @@ export class DmaFeed {
     let at = this.#stops.length;
     while (at > 0 && this.#stops[at - 1]! > row) at--;
     if (this.#stops[at - 1] !== row) this.#stops.splice(at, 0, row);
+  }
+
+  /** Control rows up to `sequence` are known: lanes whose control row is not among them wait in vain. */
+  controlLoaded(sequence: number): void {
+    if (this.#lanesByControl.size === 0) return;
+    for (const [control, lanes] of this.#lanesByControl) {
+      const stay: DmaLane[] = [];
+      for (const lane of lanes) {
+        const chunk = this.#chunks[Math.floor(lane.next / this.#chunkRows) - this.#firstChunk]!;
+        const i = lane.next - chunk.firstRow;
+        if (chunk.sequence[i]! < sequence && this.#isForward(chunk, i)) this.#freed.push(lane);
+        else stay.push(lane);
+      }
+      if (stay.length > 0) this.#lanesByControl.set(control, stay);
+      else this.#lanesByControl.delete(control);
+    }
+    for (let lane = this.#freed.pop(); lane !== undefined; lane = this.#freed.pop()) {
+      lane.waitsForControl = 0;
+      this.#refresh(lane);
+    }
   }
 
   /** A control row completed: lanes that waited for it go on. */
@@ -297,10 +324,14 @@ export class DmaFeed {
       if (after !== 0) {
         const doneTick = this.#progress.doneTick(after - 1);
         if (doneTick === INCOMPLETE) {
-          lane.waitsForControl = after;
-          break;
+          if (!this.#isForward(chunk, i)) {
+            lane.waitsForControl = after;
+            break;
+          }
+          this.#forwardDependencies++;
+        } else if (doneTick > tick) {
+          tick = doneTick;
         }
-        if (doneTick > tick) tick = doneTick;
       }
       if (skewRows > 0 && row >= skewRows) {
         const issueTick = this.#issueTicks[(row - skewRows) & this.#mask]!;
@@ -313,6 +344,11 @@ export class DmaFeed {
       notBefore[i] = tick;
     }
     lane.resolved = row;
+  }
+
+  /** True when a row names a control row that comes after it: an error of the trace, and no dependency. */
+  #isForward(chunk: DmaChunk, i: number): boolean {
+    return this.#progress.comesAfter(chunk.afterControl[i]! - 1, chunk.sequence[i]!);
   }
 
   #deviceOf(row: number): number {

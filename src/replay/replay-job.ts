@@ -54,6 +54,7 @@ function replayBundle(job: JobSpec, bundle: BundleReader): JobResult {
     onCall: (call) => analyses.onControlCall(call),
   });
   const counts = replayer.run();
+  machine.diagnostics.count('forward_dependency', counts.forwardDependencies);
   const findings = analyses.finish();
   const tallies = units.map((unit, index) => tallyDifference(tallyUnit(unit), boot[index]!));
   const { control } = findings;

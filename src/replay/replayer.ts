@@ -51,6 +51,8 @@ export interface ReplayOptions {
 export interface ReplayCounts {
   readonly dmaRows: number;
   readonly controlRows: number;
+  /** DMA rows that name a control row of a later sequence; that dependency was left out. */
+  readonly forwardDependencies: number;
 }
 
 /** The loop of one replay. */
@@ -99,6 +101,9 @@ export class Replayer {
         doneTick: (unitIndex, row) => this.#feedOfUnit.get(unitIndex)?.doneTick(row) ?? 0,
         stopAfter: (unitIndex, row) => this.#feedOfUnit.get(unitIndex)?.stopAfter(row),
       },
+      onLoad: (sequence) => {
+        for (const feed of this.#feeds) feed.controlLoaded(sequence);
+      },
       onDone: (row) => {
         for (const feed of this.#feeds) feed.controlDone(row);
       },
@@ -128,6 +133,7 @@ export class Replayer {
     return {
       dmaRows: this.#feeds.reduce((rows, feed) => rows + feed.issuedRows, 0),
       controlRows: this.#player.playedRows,
+      forwardDependencies: this.#feeds.reduce((rows, feed) => rows + feed.forwardDependencies, 0),
     };
   }
 

@@ -120,7 +120,7 @@ export class VfioCalls {
         return { result };
       }
       case 'IOMMU_IOAS_COPY': {
-        open.mappings.copy(row);
+        open.mappings.copy(row, this.#process.memory);
         const result = yield* ioasCopy(context, {
           flags: row.flags | MapFlag.fixedIova,
           dstIoasId: this.#id(open, row.object),
@@ -141,9 +141,10 @@ export class VfioCalls {
           faultId: 0,
           outHwptId: 0,
         };
-        open.mappings.place(row.frames, this.#process.memory);
+        open.mappings.place(row.object, row.frames, this.#process.memory);
         const result = yield* allocHwpt(context, command);
         this.#learn(open, row, result, command.outHwptId);
+        if (row.recordedObject !== NONE_U32) open.mappings.learnTable(row.recordedObject, row.object);
         return { result };
       }
       case 'IOMMU_HWPT_SET_DIRTY_TRACKING':
@@ -223,7 +224,7 @@ export class VfioCalls {
     const file = this.#node(row);
     if (file === undefined) return this.#skip('device_not_open');
     const open = this.#contexts.get(row.context);
-    open?.mappings.place(row.frames, this.#process.memory);
+    open?.mappings.place(row.target, row.frames, this.#process.memory);
     let pageTableId = 0;
     const withPasid = row.pasid !== NONE_U32 && (row.flags & WITH_PASID) !== 0;
     const result = yield* attachPt(file, this.#vfio, {
@@ -236,7 +237,10 @@ export class VfioCalls {
         return 0;
       },
     });
-    if (open !== undefined) this.#learn(open, row, result, pageTableId);
+    if (open !== undefined) {
+      this.#learn(open, row, result, pageTableId);
+      if (row.recordedObject !== NONE_U32) open.mappings.learnTable(row.recordedObject, row.target);
+    }
     return { result };
   }
 

@@ -8,12 +8,24 @@ import { KERNEL_PROFILES } from '../../stack/profiles/kernels.ts';
 import { resolveKernelProfile } from '../../stack/profiles/schema.ts';
 import { ConformMachine, type ConformModule } from './machine.ts';
 import { iommufdModule } from './ops-iommufd.ts';
+import { vtdModule } from './ops-machine.ts';
 import { PROCESS_MODULE } from './ops-process.ts';
 import { SELFTEST_MODULE } from './ops-test.ts';
+import type { VtdSetup } from './vtd-machine.ts';
 
 const SETUPS: Readonly<Record<string, () => readonly ConformModule[]>> = {
   mock: () => [PROCESS_MODULE, iommufdModule(true), SELFTEST_MODULE],
+  'vtd-legacy-mode': () => vtd({ ecap: 'f00f4a', scalable: false }),
+  'vtd-scalable-mode': () => vtd({ ecap: '480080f00f4a', scalable: true }),
+  'vtd-first-stage': () =>
+    vtd({ hardware: 'qemu-11.1', cap: '81d2008c222f0606', ecap: '880000f00f4a', scalable: true }),
 };
+
+/** A machine with the emulated unit of QEMU 7.2 but for what `setup` says. */
+function vtd(setup: Partial<VtdSetup> & Pick<VtdSetup, 'ecap' | 'scalable'>): readonly ConformModule[] {
+  const unit = { hardware: 'qemu-7.2' as const, cap: 'd2008c222f0606', ...setup };
+  return [PROCESS_MODULE, iommufdModule(true), vtdModule(unit)];
+}
 
 /** Boots the machine of a setup. Throws {@link InputError} for an unknown setup, ConfigError for an unknown kernel. */
 export function bootMachine(file: string, setup: string, kernelName: string): ConformMachine {

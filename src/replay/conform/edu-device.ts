@@ -1,0 +1,69 @@
+/** The educational PCI device (QEMU hw/misc/edu.c): copies between an internal buffer and memory behind the IOMMU. */
+import { PAGE_SIZE } from '../../address.ts';
+import { DmaFlag, DmaOutcome } from '../../hw/unit.ts';
+import type { VtdUnit } from '../../hw/vtd/unit.ts';
+import type { PageFrames } from '../../stack/kernel/page-frames.ts';
+import { NEVER, type Tick } from '../../units.ts';
+import { columnsOf, resultsOf } from './single-row.ts';
+
+/** [bytes] Internal buffer. */
+const BUFFER_BYTES = 4096;
+
+/** One device. Its buffer keeps its contents for the life of the machine. */
+export class EduDevice {
+  readonly #unit: VtdUnit;
+  readonly #deviceIndex: number;
+  readonly #buffer = new Uint8Array(BUFFER_BYTES);
+  readonly #input = columnsOf();
+  readonly #output = resultsOf();
+
+  /** `deviceIndex` is the device's place among the unit's devices. */
+  constructor(unit: VtdUnit, deviceIndex: number) {
+    this.#unit = unit;
+    this.#deviceIndex = deviceIndex;
+  }
+
+  /**
+   * Copies `lengthBytes` from the start of the buffer to memory, or from memory to it, from [ps] `atTick` on, a page at a
+   * time as the emulator's memory core does. A page that faults is skipped; reading one gives zeros. Returns the tick at
+   * which the last access was done.
+   */
+  transfer(frames: PageFrames, toMemory: boolean, iova: bigint, lengthBytes: number, atTick: Tick): Tick {
+    let now = atTick;
+    for (let done = 0; done < lengthBytes; ) {
+      const address = BigInt.asUintN(64, iova + BigInt(done));
+      const offset = Number(address & 4095n);
+      const count = Math.min(lengthBytes - done, PAGE_SIZE - offset);
+      const pfn = this.#translate(address, count, toMemory, now);
+      now = Math.max(now, this.#output.doneTick[0] as number) as Tick;
+      const part = this.#buffer.subarray(done, done + count);
+      if (pfn === undefined) {
+        if (!toMemory) part.fill(0);
+      } else if (toMemory) {
+        frames.bytes(pfn).set(part, offset);
+      } else {
+        const page = frames.peek(pfn);
+        if (page === undefined) part.fill(0);
+        else part.set(page.subarray(offset, offset + count));
+      }
+      done += count;
+    }
+    return now;
+  }
+
+  /** Frame behind an address for this access; undefined when it was blocked. */
+  #translate(address: bigint, bytes: number, write: boolean, atTick: Tick): number | undefined {
+    const input = this.#input;
+    const output = this.#output;
+    input.notBefore[0] = atTick;
+    input.device[0] = this.#deviceIndex;
+    input.iova[0] = Number(address & 0xffff_ffffn);
+    input.iova[1] = Number(address >> 32n);
+    input.bytes[0] = bytes;
+    input.flags[0] = write ? DmaFlag.write : 0;
+    this.#unit.translate(input, 0, 1, NEVER, output);
+    const outcome = output.outcome[0];
+    if (outcome === DmaOutcome.fault || outcome === DmaOutcome.passThrough) return undefined;
+    return (output.pfn[1] as number) * 4294967296 + (output.pfn[0] as number);
+  }
+}
