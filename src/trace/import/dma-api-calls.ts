@@ -25,6 +25,8 @@ interface ThreadState {
   readonly unmaps: OpenUnmap[];
   /** Descriptors after maps and before their `dma:*` event: caching mode flushes at map. */
   mapSubmits: number[];
+  /** The flush requested last was one after a map. */
+  flushesMap: boolean;
   /** Device of a scatter-list unmap whose unmap is still to come. */
   expectedSg: { readonly device: string; readonly direction: number; readonly starts: number[] } | undefined;
 }
@@ -93,7 +95,7 @@ export class DmaApiJoiner {
   #thread({ thread }: GuestEvent): ThreadState {
     let state = this.#threads.get(thread);
     if (state === undefined) {
-      state = { maps: [], unmaps: [], mapSubmits: [], expectedSg: undefined };
+      state = { maps: [], unmaps: [], mapSubmits: [], flushesMap: false, expectedSg: undefined };
       this.#threads.set(thread, state);
     }
     return state;
@@ -115,13 +117,20 @@ export class DmaApiJoiner {
   }
 
   #flush(event: GuestEventOf<'flush'>): void {
-    const open = this.#thread(event).unmaps.at(-1);
+    const state = this.#thread(event);
+    state.flushesMap = event.afterMap;
+    if (event.afterMap) return;
+    const open = state.unmaps.at(-1);
     if (open !== undefined && open.domainId < 0) open.domainId = event.domainId;
   }
 
   /** A page-selective descriptor belongs to the unmap whose range it covers; another one to the latest. */
   #submit(event: GuestEventOf<'submit'>, index: number): void {
     const state = this.#thread(event);
+    if (state.flushesMap) {
+      state.mapSubmits.push(index);
+      return;
+    }
     const covered = coveredRange(event.words);
     for (let at = state.unmaps.length - 1; at >= 0; at--) {
       const open = state.unmaps[at] as OpenUnmap;
@@ -131,7 +140,6 @@ export class DmaApiJoiner {
       open.submits.push(index);
       return;
     }
-    if (covered !== undefined && state.maps.length > 0) state.mapSubmits.push(index);
   }
 
   #dmaMap(event: GuestEventOf<'dma_map' | 'dma_alloc'>, index: number): void {

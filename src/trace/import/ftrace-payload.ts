@@ -58,9 +58,10 @@ export function decodeFtraceEvent(name: string, cursor: TextCursor, stamp: Guest
     case 'qi_submit':
       return decodeSubmit(cursor, stamp);
     case 'cache_tag_flush_range':
-    case 'cache_tag_flush_range_np':
     case 'cache_tag_flush_all':
-      return decodeFlush(cursor, stamp);
+      return decodeFlush(cursor, stamp, false);
+    case 'cache_tag_flush_range_np':
+      return decodeFlush(cursor, stamp, true);
     case 'cache_tag_assign':
       return decodeTag('tag_assign', cursor, stamp);
     case 'cache_tag_unassign':
@@ -180,11 +181,11 @@ function decodeSubmit(cursor: TextCursor, { timeNs, cpu, thread }: GuestStamp): 
   return words.length === 4 && unit !== '' ? { timeNs, cpu, thread, kind: 'submit', unit, type, words } : 'malformed';
 }
 
-function decodeFlush(cursor: TextCursor, { timeNs, cpu, thread }: GuestStamp): DecodedEvent {
+function decodeFlush(cursor: TextCursor, { timeNs, cpu, thread }: GuestStamp, afterMap: boolean): DecodedEvent {
   if (!cursor.seek('type ')) return 'malformed';
   const type = cursor.word();
   const domainId = cursor.decimalAfter('did ');
-  return isNumber(domainId) ? { timeNs, cpu, thread, kind: 'flush', domainId, type } : 'malformed';
+  return isNumber(domainId) ? { timeNs, cpu, thread, kind: 'flush', domainId, type, afterMap } : 'malformed';
 }
 
 /** `dmar0/dmar0 type iotlb did 11 pasid 0 ref 1`; behind the slash stands the device for device-TLB tags. */

@@ -43,8 +43,8 @@ export type GuestPayload =
   | { readonly kind: 'attach'; readonly device: string }
   | ({ readonly kind: 'tag_assign' } & CacheTag)
   | ({ readonly kind: 'tag_unassign' } & CacheTag)
-  /** A flush request on a cache tag: a range, or everything. */
-  | { readonly kind: 'flush'; readonly domainId: number; readonly type: string }
+  /** A flush request on a cache tag: a range, or everything. `afterMap`: for not-present entries that became present. */
+  | { readonly kind: 'flush'; readonly domainId: number; readonly type: string; readonly afterMap: boolean }
   /** One invalidation descriptor, `qi_submit`. */
   | { readonly kind: 'submit'; readonly unit: string; readonly type: string; readonly words: readonly bigint[] }
   | {
