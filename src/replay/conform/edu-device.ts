@@ -5,22 +5,30 @@ import type { VtdUnit } from '../../hw/vtd/unit.ts';
 import type { PageFrames } from '../../stack/kernel/page-frames.ts';
 import { NEVER, type Tick } from '../../units.ts';
 import { columnsOf, resultsOf } from './single-row.ts';
+import type { UnspecifiedBytes } from './unspecified-bytes.ts';
 
 /** [bytes] Internal buffer. */
 const BUFFER_BYTES = 4096;
 
-/** One device. Its buffer keeps its contents for the life of the machine. */
+/**
+ * One device. Its buffer keeps its contents for the life of the machine; at first, and beyond what the last copy from
+ * memory filled, the recordings do not tell them (other transcripts ran before on the same machine).
+ */
 export class EduDevice {
   readonly #unit: VtdUnit;
   readonly #deviceIndex: number;
+  readonly #unspecified: UnspecifiedBytes;
   readonly #buffer = new Uint8Array(BUFFER_BYTES);
+  /** 1 = the byte is not known. */
+  readonly #unknown = new Uint8Array(BUFFER_BYTES).fill(1);
   readonly #input = columnsOf();
   readonly #output = resultsOf();
 
   /** `deviceIndex` is the device's place among the unit's devices. */
-  constructor(unit: VtdUnit, deviceIndex: number) {
+  constructor(unit: VtdUnit, deviceIndex: number, unspecified: UnspecifiedBytes) {
     this.#unit = unit;
     this.#deviceIndex = deviceIndex;
+    this.#unspecified = unspecified;
   }
 
   /**
@@ -36,19 +44,33 @@ export class EduDevice {
       const count = Math.min(lengthBytes - done, PAGE_SIZE - offset);
       const pfn = this.#translate(address, count, toMemory, now);
       now = Math.max(now, this.#output.doneTick[0] as number) as Tick;
-      const part = this.#buffer.subarray(done, done + count);
-      if (pfn === undefined) {
-        if (!toMemory) part.fill(0);
-      } else if (toMemory) {
-        frames.bytes(pfn).set(part, offset);
-      } else {
-        const page = frames.peek(pfn);
-        if (page === undefined) part.fill(0);
-        else part.set(page.subarray(offset, offset + count));
-      }
+      if (toMemory) this.#store(frames, pfn, offset, done, count);
+      else this.#load(frames, pfn, offset, done, count);
       done += count;
     }
+    // Only what the last copy filled is meaningful.
+    if (!toMemory) this.#unknown.fill(1, lengthBytes);
     return now;
+  }
+
+  #store(frames: PageFrames, pfn: number | undefined, offset: number, at: number, count: number): void {
+    if (pfn === undefined) return;
+    frames.bytes(pfn).set(this.#buffer.subarray(at, at + count), offset);
+    for (let index = 0; index < count; index++) {
+      const value = this.#buffer[at + index] as number;
+      if (this.#unknown[at + index] === 1) this.#unspecified.mark(pfn, offset + index, value);
+      else this.#unspecified.clear(pfn, offset + index);
+    }
+  }
+
+  #load(frames: PageFrames, pfn: number | undefined, offset: number, at: number, count: number): void {
+    const page = pfn === undefined ? undefined : frames.peek(pfn);
+    for (let index = 0; index < count; index++) {
+      const value = page?.[offset + index] ?? 0;
+      this.#buffer[at + index] = value;
+      const unknown = pfn !== undefined && this.#unspecified.has(pfn, offset + index, value);
+      this.#unknown[at + index] = unknown ? 1 : 0;
+    }
   }
 
   /** Frame behind an address for this access; undefined when it was blocked. */

@@ -10,6 +10,7 @@ import type { KernelTask } from '../../stack/kernel/task.ts';
 import { openCdev } from '../../stack/vfio/cdev.ts';
 import type { VfioDevice } from '../../stack/vfio/device.ts';
 import { checkAccess, VfioDeviceFile } from '../../stack/vfio/device-file.ts';
+import { UNSPECIFIED } from './compare.ts';
 import { inKernfsOrder } from './kernfs-order.ts';
 import { type ConformMachine, type ConformModule, hex, type Operation } from './machine.ts';
 import { vfioCdevOperations } from './ops-vfio-cdev.ts';
@@ -56,6 +57,19 @@ function machineOperations(vtd: VtdMachine): Readonly<Record<string, Operation>>
       const table = installedTable(vtd, args);
       if (table === undefined) return { rc: 0, out: { present: false, leaves: 0, runs: [] } };
       return { rc: 0, out: { present: true, ...dumpTable(vtd, table) } };
+    },
+    peek: ({ process, args }) => {
+      const address = args.u64('va');
+      const bytes = process.memory.read(address, args.u32('length'));
+      if (bytes === undefined) return { rc: -Errno.EFAULT };
+      let text = '';
+      bytes.forEach((byte, index) => {
+        const at = address + BigInt(index);
+        const frame = process.memory.frameAt(at, false) ?? -1;
+        const unknown = vtd.unspecified.has(frame, Number(at & 4095n), byte);
+        text += unknown ? UNSPECIFIED : byte.toString(16).padStart(2, '0');
+      });
+      return { rc: 0, out: { bytes: text } };
     },
     group_of: ({ args }) => groupOf(vtd, args.text('dev') ?? ''),
     bind_driver: ({ machine, args }) => ({

@@ -21,6 +21,7 @@ import { VfioRegistry } from '../../stack/vfio/registration.ts';
 import { VfioPciDriver } from '../../stack/vfio/vfio-pci.ts';
 import { EduDevice } from './edu-device.ts';
 import { FIRST_FAKE_GROUP, MEDIATED_DEVICE, pciName, type TopologyDevice, TRANSCRIPT_TOPOLOGY } from './topology.ts';
+import { UnspecifiedBytes } from './unspecified-bytes.ts';
 
 /** The unit and how the kernel uses it. */
 export interface VtdSetup {
@@ -57,6 +58,7 @@ export class VtdMachine {
   readonly kernelDrivers = new Set<string>();
   /** Educational devices by transcript name: their buffers outlive processes. */
   readonly edus = new Map<string, EduDevice>();
+  readonly unspecified = new UnspecifiedBytes();
 
   constructor(kernel: Kernel, setup: VtdSetup, build: VfioBuild = STANDARD_VFIO_BUILD) {
     this.kernel = kernel;
@@ -115,7 +117,8 @@ export class VtdMachine {
         this.kernel.run(useDefaultDomain(this.function(topology.name).group));
         this.kernelDrivers.add(topology.name);
       }
-      if (topology.name.startsWith('edu')) this.edus.set(topology.name, new EduDevice(this.unit, index));
+      if (topology.name.startsWith('edu'))
+        this.edus.set(topology.name, new EduDevice(this.unit, index, this.unspecified));
     });
     const mediated = this.registry.registerEmulated({
       name: MEDIATED_DEVICE,
