@@ -4,6 +4,6 @@ export type { JobResult, JobSpec, Pacing, ProfileCard, RunResult } from './repla
 export { RUN_SCHEMA_VERSION } from './replay/protocol.ts';
 export type { RunOptions, RunOutcome } from './replay/run.ts';
 export { runReplay } from './replay/run.ts';
-export { loadRun, saveRun } from './replay/run-folder.ts';
+export { loadRun, serializeRun } from './replay/run-folder.ts';
 export { BundleReader } from './trace/reader.ts';
 export type { Manifest } from './trace/schema.ts';

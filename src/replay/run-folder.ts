@@ -1,5 +1,5 @@
-/** A run on disk: `run.json` in a folder, written whole or not at all, read back by commands that come later. */
-import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+/** A run on disk: `run.json` in a run folder, read back by commands that come later. */
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { canonicalJson } from '../canonical-json.ts';
 import { InputError } from '../input-error.ts';
@@ -8,20 +8,12 @@ import { RUN_SCHEMA_VERSION, type RunResult } from './protocol.ts';
 /** Name of the file in a run folder. */
 export const RUN_FILE = 'run.json';
 
-/** Writes `folder/run.json` as canonical JSON: equal runs are equal bytes. Throws {@link InputError}. */
-export function saveRun(run: RunResult, folder: string): void {
-  const path = join(folder, RUN_FILE);
-  const partial = `${path}.partial`;
-  try {
-    mkdirSync(folder, { recursive: true });
-    writeFileSync(partial, `${canonicalJson(run)}\n`);
-    renameSync(partial, path);
-  } catch (error) {
-    throw new InputError({ file: path, reason: `cannot be written (${(error as NodeJS.ErrnoException).code})` });
-  }
+/** Content of the file: canonical JSON, so that equal runs are equal bytes. */
+export function serializeRun(run: RunResult): string {
+  return `${canonicalJson(run)}\n`;
 }
 
-/** Reads what {@link saveRun} wrote; throws {@link InputError} when it is missing, damaged or of another version. */
+/** Reads the run of a folder; throws {@link InputError} when it is missing, damaged or of another version. */
 export function loadRun(folder: string): RunResult {
   const path = join(folder, RUN_FILE);
   let text: string;

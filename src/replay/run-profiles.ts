@@ -1,6 +1,6 @@
 /** The profiles of a run by name, with the overrides that concern each kind, and their cards for the report. */
 
-import { hardwareProfile } from '../hw/profiles/registry.ts';
+import { HARDWARE_PROFILE_NAMES, hardwareProfile } from '../hw/profiles/registry.ts';
 import type { VtdConfig } from '../hw/vtd/config.ts';
 import { ConfigError } from '../input-error.ts';
 import { nearestName } from '../nearest-name.ts';
@@ -66,4 +66,19 @@ export function kernelForRun(name: string, overrides: readonly string[]): RunPro
     planned: { name, profile: resolved.profile },
     card: { name, kind: 'kernel', description, sha256, overrides, numbers },
   };
+}
+
+/** Cards of every profile that ships: hardware first. */
+export function profileCards(): ProfileCard[] {
+  return [
+    ...HARDWARE_PROFILE_NAMES.map((name) => hardwareForRun(name, []).card),
+    ...Object.keys(KERNEL_PROFILES).map((name) => kernelForRun(name, []).card),
+  ];
+}
+
+/** Card of one profile, of either kind; throws ConfigError. */
+export function profileCard(name: string, overrides: readonly string[]): ProfileCard {
+  return KERNEL_PROFILES[name] === undefined
+    ? hardwareForRun(name, overrides).card
+    : kernelForRun(name, overrides).card;
 }

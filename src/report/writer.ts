@@ -3,6 +3,7 @@ import { mkdir, mkdtemp, readdir, rename, rm, writeFile } from 'node:fs/promises
 import { dirname, join } from 'node:path';
 import { ConfigError } from '../input-error.ts';
 import type { RunResult } from '../replay/protocol.ts';
+import { RUN_FILE, serializeRun } from '../replay/run-folder.ts';
 import { reportDocument } from './document/document.ts';
 import { reportJson } from './json.ts';
 import { reportMarkdown } from './markdown.ts';
@@ -24,6 +25,8 @@ export interface WriteReportOptions {
 export interface WriteRunOptions {
   readonly formats?: readonly string[];
   readonly overwrite?: boolean;
+  /** Keep the result itself as `run.json`, so that later commands can read the folder; default true. */
+  readonly keepRun?: boolean;
 }
 
 /** Files of a report by their path in the folder, in the order in which they are written. */
@@ -58,6 +61,11 @@ export async function writeReport(
   options: WriteReportOptions = {},
 ): Promise<string[]> {
   const files = await reportFiles(result, options);
+  await writeFiles(directory, files);
+  return [...files.keys()];
+}
+
+async function writeFiles(directory: string, files: ReadonlyMap<string, string>): Promise<void> {
   await mkdir(directory, { recursive: true });
   const staging = await mkdtemp(join(directory, '.report-'));
   try {
@@ -72,7 +80,6 @@ export async function writeReport(
   } finally {
     await rm(staging, { recursive: true, force: true });
   }
-  return [...files.keys()];
 }
 
 /**
@@ -82,8 +89,20 @@ export async function writeReport(
 export async function writeRunFolder(
   result: RunResult,
   directory: string,
-  { formats = REPORT_FORMATS, overwrite = false }: WriteRunOptions = {},
+  { formats = REPORT_FORMATS, overwrite = false, keepRun = true }: WriteRunOptions = {},
 ): Promise<string[]> {
+  await checkRunFolder(directory, { formats, overwrite });
+  const files = await reportFiles(result, { formats: formats.filter(isReportFormat) });
+  if (keepRun) files.set(RUN_FILE, serializeRun(result));
+  await writeFiles(directory, files);
+  return [...files.keys()];
+}
+
+/** The checks of {@link writeRunFolder} without writing: what is wrong is said before any work starts. */
+export async function checkRunFolder(
+  directory: string,
+  { formats = REPORT_FORMATS, overwrite = false }: WriteRunOptions = {},
+): Promise<void> {
   for (const format of formats) {
     if (!isReportFormat(format)) {
       throw new ConfigError({ source: '--format', reason: `"${format}" is none of ${REPORT_FORMATS.join(', ')}` });
@@ -92,7 +111,6 @@ export async function writeRunFolder(
   if (!overwrite && (await entries(directory)).length > 0) {
     throw new ConfigError({ source: directory, reason: 'the folder exists and is not empty' });
   }
-  return writeReport(result, directory, { formats: formats.filter(isReportFormat) });
 }
 
 function isReportFormat(name: string): name is ReportFormat {

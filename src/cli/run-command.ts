@@ -1,0 +1,77 @@
+/** `run`: batch replay of bundles, and the report of it. */
+import { availableParallelism } from 'node:os';
+import type { Command } from 'commander';
+import { ConfigError } from '../input-error.ts';
+import { ExitCode } from './exit-code.ts';
+import { withInterrupt } from './interrupt.ts';
+import { collect, parseCount, parseNames, parsePacing } from './pacing-option.ts';
+import type { CommandContext } from './program.ts';
+import { createProgress } from './progress.ts';
+import { packageVersion } from './version.ts';
+
+interface RunOptions {
+  readonly output: string;
+  readonly hw: string;
+  readonly kernel?: string;
+  readonly set: readonly string[];
+  readonly pace?: string;
+  readonly workers?: string;
+  readonly batchRows: string;
+  readonly force?: boolean;
+  readonly format: string;
+}
+
+/** Registers `run`. */
+export function registerRun(program: Command, context: CommandContext): void {
+  program
+    .command('run <bundles...>')
+    .description('replay bundles and write a run folder with its report')
+    .requiredOption('-o, --output <run>', 'run folder to write')
+    .option('--hw <profiles>', 'hardware profiles, comma-separated', 'vtd-emr')
+    .option('--kernel <profiles>', "kernel profiles, comma-separated; the recording's own when left out")
+    .option('--set <path=value>', 'override one number of the profiles; repeatable', collect, [])
+    .option('--pace <mode>', "recorded | closed | scale=N; the bundle's default when left out")
+    .option('--workers <n>', 'worker threads; 0 replays in this thread; all cores when left out')
+    .option('--batch-rows <n>', 'rows handed to the data plane at once; changes no result', '16384')
+    .option('--format <formats>', 'html,json,text,md', 'html,json,text,md')
+    .option('--force', 'replace an existing run folder')
+    .action(async (bundles: string[], options: RunOptions) => {
+      const [{ runReplay }, { checkRunFolder, writeRunFolder }] = await Promise.all([
+        import('../replay/run.ts'),
+        import('../report/writer.ts'),
+      ]);
+      const target = { formats: parseNames('--format', options.format), overwrite: options.force === true };
+      await checkRunFolder(options.output, target);
+      const progress = await createProgress(context.console, 'replaying');
+      const result = await withInterrupt(async (signal) => {
+        try {
+          return await runReplay({
+            bundles,
+            hardware: parseNames('--hw', options.hw),
+            ...(options.kernel === undefined ? {} : { kernels: parseNames('--kernel', options.kernel) }),
+            overrides: options.set,
+            ...(options.pace === undefined ? {} : { pacing: parsePacing(options.pace) }),
+            workers: workerCount(options.workers),
+            batchRows: parseCount('--batch-rows', options.batchRows),
+            toolVersion: packageVersion(),
+            onProgress: (done: number, total: number) => progress.update(done, total),
+            signal,
+          });
+        } finally {
+          progress.stop();
+        }
+      });
+      await writeRunFolder(result.run, options.output, target);
+      for (const failure of result.run.failures) context.console.talk(`failed: ${failure.key}: ${failure.error}`);
+      context.console.talk(`report: ${options.output}/index.html (also report.txt, report.md, report.json)`);
+      context.exit(result.interrupted ? ExitCode.interrupted : result.exitCode);
+    });
+}
+
+function workerCount(text: string | undefined): number {
+  if (text === undefined) return availableParallelism();
+  if (text === '0') return 0;
+  const count = parseCount('--workers', text);
+  if (count > 256) throw new ConfigError({ source: '--workers', reason: `${count} threads are more than 256` });
+  return count;
+}

@@ -1,0 +1,30 @@
+/** A verification in words, for terminals and mails. */
+import type { CheckResult, VerifyResult } from './result.ts';
+
+/** At most 72 columns but for the first divergence of a check. */
+export function formatVerification(result: VerifyResult): string {
+  const { coverage } = result;
+  const lines = [
+    `${result.bundle}: ${result.pass ? 'every check holds' : 'FAILED'}`,
+    `  kernel ${result.kernelProfile}, recorder ${result.recorderProfile}`,
+    `  coverage ${percent(coverage.share)} of ${coverage.inWindow} accesses in the window, ${coverage.learned} learned`,
+  ];
+  for (const [name, check] of Object.entries(result.checks)) {
+    lines.push(`  ${check.pass ? 'ok  ' : 'FAIL'} ${name.padEnd(13)} ${counts(check)}`);
+    if (check.firstDivergence !== undefined && !check.pass) lines.push(`       ${check.firstDivergence}`);
+  }
+  return lines.join('\n');
+}
+
+function counts(check: CheckResult): string {
+  const parts = [`${check.matched} of ${check.total}`];
+  if (check.reordered) parts.push(`${check.reordered} reordered`);
+  if (check.learned) parts.push(`${check.learned} learned`);
+  if (check.outsideWindow) parts.push(`${check.outsideWindow} outside the window`);
+  for (const [name, count] of Object.entries(check.apart ?? {})) parts.push(`${name.replaceAll('_', ' ')} ${count}`);
+  return parts.join(', ');
+}
+
+function percent(share: number): string {
+  return `${(100 * share).toFixed(2)} %`;
+}
