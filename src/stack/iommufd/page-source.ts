@@ -116,15 +116,11 @@ export class PageSource {
     return false;
   }
 
-  /** Last page of the span that starts at `index` and is covered, or not covered, throughout; at most `last`. @hot */
+  /** Last page up to which all from `index` on are covered alike (by the same ranges or by none); at most `last`. @hot */
   spanEnd(index: number, last: number): number {
-    if (this.domainAreas.length === 0 && this.accesses.length === 0) return last;
-    const covered = this.isCovered(index);
     let end = last;
     for (const area of this.domainAreas) end = nextBoundary(index, end, area.firstIndex, area.lastIndex);
     for (const range of this.accesses) end = nextBoundary(index, end, range.first, range.last);
-    if (!covered) return end;
-    while (end < last && this.isCovered(end + 1)) end = this.#boundary(end + 1, last);
     return end;
   }
 
@@ -205,13 +201,6 @@ export class PageSource {
       pfns[index + i] = pfn;
     }
     return pageCount;
-  }
-
-  #boundary(index: number, last: number): number {
-    let end = last;
-    for (const area of this.domainAreas) end = nextBoundary(index, end, area.firstIndex, area.lastIndex);
-    for (const range of this.accesses) end = nextBoundary(index, end, range.first, range.last);
-    return end;
   }
 }
 
