@@ -300,6 +300,16 @@ export class VtdUnit implements IommuUnit {
     return this.#answer();
   }
 
+  /**
+   * Permission of the cached translation of a page (bit 0 read, bit 1 write), or -1 when none is cached. Where hits do
+   * not check permission (recorder profiles), whoever models memory has to: such an access fails without a fault.
+   */
+  cachedPermission(sourceId: SourceId, pasid: Pasid, iovaPfn: number): number {
+    const { iotlb } = this.#translator;
+    const entry = iotlb.peek(this.#bindings.space[this.#slot(sourceId, pasid)]!, iovaPfn | 0, highWord(iovaPfn));
+    return entry < 0 ? -1 : (iotlb.cache.values[(entry << 1) + 1]! >>> VALUE_PROT_SHIFT) & 3;
+  }
+
   /** Carries out one descriptor now (deferred mode): its first four u32 words. */
   executeDescriptor(w0: number, w1: number, w2: number, w3: number): void {
     this.#executor.execute(w0 >>> 0, w1 >>> 0, w2 >>> 0, w3 >>> 0);

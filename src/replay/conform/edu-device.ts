@@ -1,5 +1,5 @@
 /** The educational PCI device (QEMU hw/misc/edu.c): copies between an internal buffer and memory behind the IOMMU. */
-import { PAGE_SIZE } from '../../address.ts';
+import { NO_PASID, PAGE_SIZE, type SourceId } from '../../address.ts';
 import { DmaFlag, DmaOutcome } from '../../hw/unit.ts';
 import type { VtdUnit } from '../../hw/vtd/unit.ts';
 import type { PageFrames } from '../../stack/kernel/page-frames.ts';
@@ -16,6 +16,7 @@ const BUFFER_BYTES = 4096;
  */
 export class EduDevice {
   readonly #unit: VtdUnit;
+  readonly #requester: SourceId;
   readonly #deviceIndex: number;
   readonly #unspecified: UnspecifiedBytes;
   readonly #buffer = new Uint8Array(BUFFER_BYTES);
@@ -25,8 +26,9 @@ export class EduDevice {
   readonly #output = resultsOf();
 
   /** `deviceIndex` is the device's place among the unit's devices. */
-  constructor(unit: VtdUnit, deviceIndex: number, unspecified: UnspecifiedBytes) {
+  constructor(unit: VtdUnit, requester: SourceId, deviceIndex: number, unspecified: UnspecifiedBytes) {
     this.#unit = unit;
+    this.#requester = requester;
     this.#deviceIndex = deviceIndex;
     this.#unspecified = unspecified;
   }
@@ -86,6 +88,8 @@ export class EduDevice {
     this.#unit.translate(input, 0, 1, NEVER, output);
     const outcome = output.outcome[0];
     if (outcome === DmaOutcome.fault || outcome === DmaOutcome.passThrough) return undefined;
+    const permission = this.#unit.cachedPermission(this.#requester, NO_PASID, Number(address >> 12n));
+    if (permission >= 0 && (permission & (write ? 2 : 1)) === 0) return undefined;
     return (output.pfn[1] as number) * 4294967296 + (output.pfn[0] as number);
   }
 }

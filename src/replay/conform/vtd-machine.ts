@@ -118,7 +118,7 @@ export class VtdMachine {
         this.kernelDrivers.add(topology.name);
       }
       if (topology.name.startsWith('edu'))
-        this.edus.set(topology.name, new EduDevice(this.unit, index, this.unspecified));
+        this.edus.set(topology.name, new EduDevice(this.unit, requesterOf(topology), index, this.unspecified));
     });
     const mediated = this.registry.registerEmulated({
       name: MEDIATED_DEVICE,
