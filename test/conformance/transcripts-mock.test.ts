@@ -1,12 +1,7 @@
 // Transcripts of the self-test mock devices, recorded on Linux 6.12 and 7.3: every step of every file must match.
-import { join } from 'node:path';
-import { describe, expect, it } from 'vitest';
-import { conformFiles } from '../../src/replay/conform/conform.ts';
+import { type TranscriptFiles, transcriptSuite } from '../support/transcript-suite.ts';
 
-const TRANSCRIPTS = join(import.meta.dirname, '../../workloads/conformance');
-
-/** Files by kernel with the number of steps each holds. */
-const FILES: Readonly<Record<string, Readonly<Record<string, number>>>> = {
+const FILES: TranscriptFiles = {
   'v6.12': {
     'iommufd-access': 53,
     'iommufd-core': 87,
@@ -34,15 +29,4 @@ const FILES: Readonly<Record<string, Readonly<Record<string, number>>>> = {
   },
 };
 
-for (const [kernel, files] of Object.entries(FILES)) {
-  describe(`transcripts of ${kernel} on mock devices`, () => {
-    for (const [name, steps] of Object.entries(files)) {
-      it(`answers as the recorded kernel in every step of ${name}`, () => {
-        const result = conformFiles([join(TRANSCRIPTS, kernel, `${name}.jsonl.gz`)]);
-        expect(result.files[0]?.mismatches).toEqual([]);
-        expect(result.totals).toMatchObject({ steps, matched: steps });
-        expect(result.files[0]).toMatchObject({ kernel, setup: 'mock' });
-      });
-    }
-  });
-}
+transcriptSuite('on mock devices', FILES, () => 'mock');
