@@ -70,6 +70,7 @@ export const RESULT_UNKNOWN = 0x7fff_ffff;
 /** Names of control-plane events. System calls carry their uapi name; the DMA API that of the kernel function. */
 export const CONTROL_OPS = [
   'marker',
+  /** Events that the recorder lost here; `length` is how many. */
   'lost_events',
   'driver_bind',
   'driver_unbind',
@@ -83,6 +84,7 @@ export const CONTROL_OPS = [
   'open_cdev',
   'open_group',
   'open_container',
+  /** Of a device's file (`device` is set) or of an iommufd or container (`context` is set). */
   'close',
   'IOMMU_DESTROY',
   'IOMMU_IOAS_ALLOC',

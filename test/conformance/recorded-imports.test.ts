@@ -42,6 +42,18 @@ describe.each(directories)('recording %s', (directory) => {
   });
 });
 
+describe('the oracle', () => {
+  it('notices a wrong page, a missing map and a descriptor that runs too early', async () => {
+    const draft = await importRecorded(join(RECORDINGS, 'vfio-edu-fgraph'), { strict: false });
+    const wrongPage = { ...draft, frames: draft.frames.map((frame) => ({ ...frame, pfn: Number(frame.pfn) + 1 })) };
+    expect(checkPlainTranslation(wrongPage).explained).toBe(0);
+    const mapless = { ...draft, frames: draft.frames.slice(0, draft.frames.length / 2) };
+    expect(checkPlainTranslation(mapless).explained).toBeLessThan(checkPlainTranslation(draft).explained);
+    const early = { ...draft, hardware: draft.hardware.map((row) => ({ ...row, sequence: 0 })) };
+    expect(checkPlainTranslation(early).submissionsMisplaced).toBe(draft.submissions.length);
+  });
+});
+
 describe('the shares that a recording does not say', () => {
   it('learns only what no dump covers: the rings of a device without one', async () => {
     const learned: Record<string, number> = {};

@@ -3,6 +3,7 @@
  * out, and the kernel writes its trace event with the queue lock held (Linux drivers/iommu/intel/dmar.c, qi_submit_sync),
  * so both sides have the same order; the device side also has wait and interrupt-entry descriptors.
  */
+import { PAGE_SIZE } from '../../address.ts';
 import { alignClocks, type ClockOffset, type ClockSample } from './clock-alignment.ts';
 import type { DescriptorEvent, DeviceEvent } from './device-event.ts';
 import type { GuestEvent } from './guest-event.ts';
@@ -46,12 +47,13 @@ export function alignByDescriptors(
 export function alignByPages(guest: readonly GuestEvent[], device: readonly DeviceEvent[]): ClockOffset | undefined {
   const mapped: ClockSample[] = [];
   for (const event of guest) {
-    if (event.kind === 'map') mapped.push({ timeNs: event.timeNs, key: `${event.iova / 4096} ${event.phys / 4096}` });
+    if (event.kind === 'map')
+      mapped.push({ timeNs: event.timeNs, key: `${event.iova / PAGE_SIZE} ${event.phys / PAGE_SIZE}` });
   }
   const filled: ClockSample[] = [];
   for (const event of device) {
     if (event.kind === 'translate' && event.outcome !== 'hit') {
-      filled.push({ timeNs: event.timeNs, key: `${Math.floor(event.iova / 4096)} ${event.pfn}` });
+      filled.push({ timeNs: event.timeNs, key: `${Math.floor(event.iova / PAGE_SIZE)} ${event.pfn}` });
     }
   }
   return alignClocks(mapped, filled);

@@ -2,6 +2,7 @@
  * Imports ftrace text alone: devices from the names seen, control plane from `dma:*` and `iommu:*`, invalidation
  * descriptors beside them, and DMA by access synthesis.
  */
+import { PAGE_SIZE } from '../../address.ts';
 import { InputError } from '../../input-error.ts';
 import { Random } from '../../random.ts';
 import type { SynthesizedAccess } from './access-synthesis.ts';
@@ -47,7 +48,10 @@ function looksLikeFtrace(prefix: string): boolean {
 export function draftOfGuest(guest: GuestTrace, context: ImportContext, diagnostics: DiagnosticCounts): BundleDraft {
   if (guest.eventCount === 0) throw new InputError({ file: guest.file, reason: 'holds no ftrace event' });
   const devices = new DeviceIndex();
-  const calls = recoverCalls({ guest, control: undefined, devices, evidence: evidenceOf(guest, devices), diagnostics });
+  const evidence = evidenceOf(guest, devices);
+  const recovered = recoverCalls({ guest, control: undefined, devices, evidence, diagnostics });
+  const calls = withoutDoubleMaps(recovered);
+  diagnostics.count('map_of_mapped_range', 'info', { file: guest.file }, recovered.length - calls.length);
   const accesses = synthesizeAccesses(mappingLives(calls, guest.lastNs), new Random(context.seed));
   const order = mergeAccesses(guest, calls, accesses);
   const rows = layOutRows({
@@ -115,12 +119,28 @@ function evidenceOf(guest: GuestTrace, devices: DeviceIndex): Parameters<typeof 
   };
 }
 
+/**
+ * Leaves out maps of a range that is mapped already, and as many unmaps: two domains of one user's address space hold
+ * the same ranges while the device is switched from one to the other, and this source does not tell them apart.
+ */
+function withoutDoubleMaps(calls: readonly ControlCall[]): ControlCall[] {
+  const holders = new Map<string, number>();
+  return calls.filter((call) => {
+    const maps = call.op === 'dma_map' || call.op === 'dma_alloc';
+    if (!maps && call.op !== 'dma_unmap' && call.op !== 'dma_free') return true;
+    const key = `${call.device} ${Math.floor(Number(call.iova) / PAGE_SIZE)}`;
+    const held = holders.get(key) ?? 0;
+    holders.set(key, Math.max(0, held + (maps ? 1 : -1)));
+    return maps ? held === 0 : held <= 1;
+  });
+}
+
 /** Pairs map calls with the unmap calls that end them. */
 function mappingLives(calls: readonly ControlCall[], endNs: number): MappingLife[] {
   const lives: { -readonly [K in keyof MappingLife]: MappingLife[K] }[] = [];
   const open = new Map<string, number>();
   calls.forEach((call, index) => {
-    const key = `${call.device} ${Math.floor(Number(call.iova) / 4096)}`;
+    const key = `${call.device} ${Math.floor(Number(call.iova) / PAGE_SIZE)}`;
     switch (call.op) {
       case 'dma_map':
       case 'dma_alloc': {

@@ -4,7 +4,7 @@
  */
 import { PAGE_SIZE } from '../../address.ts';
 import { NONE_U32 } from '../schema.ts';
-import type { ControlCall, FrameRun } from './control-call.ts';
+import type { ControlCall } from './control-call.ts';
 
 /** A mapping of one IOVA page. Positions are those of calls; -1 stands for "before the trace". */
 export interface MappingInterval {
@@ -223,9 +223,4 @@ function end(state: GroupState, iovaPfn: number, call: number, position: number)
 
 function objectKey(call: ControlCall, id: number): string {
   return `${call.context}:${id}`;
-}
-
-/** Pages of a run list. */
-export function pageCountOf(frames: readonly FrameRun[]): number {
-  return frames.reduce((sum, { pageCount }) => sum + pageCount, 0);
 }

@@ -2,6 +2,7 @@
  * Turns QEMU's trace log (`-trace ... -D file`) into device events; takes its input in chunks of any size. Line prefixes
  * `thread@seconds.micros:`, an ISO 8601 time, and none at all are recognised.
  */
+import { PAGE_SIZE } from '../../address.ts';
 import type { DeviceEvent, TranslateEvent } from './device-event.ts';
 import type { DiagnosticCounts } from './diagnostics.ts';
 import { LineSplitter } from './line-splitter.ts';
@@ -206,7 +207,7 @@ export class QemuLogParser {
       kind: 'translate',
       sourceId,
       iova,
-      pfn: Math.floor((pagePhys + (iova - pageIova)) / 4096),
+      pfn: Math.floor((pagePhys + (iova - pageIova)) / PAGE_SIZE),
       pageShift: Math.round(Math.log2(pageBytes)),
       outcome: lookup?.outcome ?? 'unknown',
       leaf: lookup?.leaf ?? 0,

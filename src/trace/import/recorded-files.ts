@@ -6,6 +6,7 @@ import { type ControlLog, ControlLogParser } from './control-log-parser.ts';
 import { type ListedDevice, readDeviceList } from './device-list.ts';
 import type { DiagnosticCounts } from './diagnostics.ts';
 import { FtraceParser, type GuestTrace } from './ftrace-parser.ts';
+import { parseInput } from './importer.ts';
 import { openInputBytes, readInputText } from './input-bytes.ts';
 import { type DeviceLog, QemuLogParser } from './qemu-log-parser.ts';
 import { type RecordingMeta, readRecordingMeta } from './recording-meta.ts';
@@ -102,11 +103,8 @@ async function readGuest(
   throw new InputError({ file: directory, reason: `a recording needs ${GUEST_FILES.join(' or ')}, which is missing` });
 }
 
-/** Feeds a whole input to a push parser. */
-export async function parse<T>(path: string, parser: { feed(chunk: Uint8Array): void; end(): T }): Promise<T> {
-  const { chunks } = await openInputBytes(path);
-  for await (const chunk of chunks) parser.feed(chunk);
-  return parser.end();
+async function parse<T>(path: string, parser: { feed(chunk: Uint8Array): void; end(): T }): Promise<T> {
+  return parseInput((await openInputBytes(path)).chunks, parser);
 }
 
 function find(files: readonly string[], name: string): string | undefined {

@@ -1,6 +1,7 @@
 /**
  * Merges a recording directory into one bundle: guest text, device-model log, control log, device list and table dumps.
  */
+import { PAGE_SIZE } from '../../address.ts';
 import { InputError } from '../../input-error.ts';
 import { RESULT_UNKNOWN } from '../schema.ts';
 import { AccessResolver, type WindowAccess } from './access-resolution.ts';
@@ -140,7 +141,7 @@ function pageUses(device: readonly DeviceEvent[], devices: DeviceIndex, first: n
     uses.push({
       deviceEvent: index,
       device: devices.bySourceId(event.sourceId),
-      iovaPfn: Math.floor(event.iova / 4096),
+      iovaPfn: Math.floor(event.iova / PAGE_SIZE),
       pfn: faulted ? -1 : event.pfn,
       outcome: faulted ? 'fault' : event.outcome,
       prot: faulted ? 0 : event.leaf % 4,
