@@ -7,12 +7,13 @@ import { forEachTableLeaf, type InstalledTable, readInstalledTable } from '../..
 import { type LoggedFault, takeFaultRecords } from '../../stack/drivers/intel/fault-log.ts';
 import { unuseDefaultDomain, useDefaultDomain } from '../../stack/iommu/dma-owner.ts';
 import type { KernelTask } from '../../stack/kernel/task.ts';
-import { openCdev } from '../../stack/vfio/cdev.ts';
 import type { VfioDevice } from '../../stack/vfio/device.ts';
 import { checkAccess, VfioDeviceFile } from '../../stack/vfio/device-file.ts';
 import { UNSPECIFIED } from './compare.ts';
+import { fakeGroupOf, installDeviceNodes } from './device-nodes.ts';
 import { inKernfsOrder } from './kernfs-order.ts';
 import { type ConformMachine, type ConformModule, hex, type Operation } from './machine.ts';
+import { NoIommuMachine } from './no-iommu-machine.ts';
 import { vfioCdevOperations } from './ops-vfio-cdev.ts';
 import type { StepArguments } from './step-arguments.ts';
 import { pciName } from './topology.ts';
@@ -126,12 +127,7 @@ function dumpTable(vtd: VtdMachine, table: InstalledTable): Record<string, unkno
 /** The IOMMU group of a device and its members as the group's sysfs directory lists them. */
 function groupOf(vtd: VtdMachine, name: string): ReturnType<Operation> {
   const found = vtd.functions.get(name);
-  if (found === undefined) {
-    const device = vtd.vfioDevices.get(name);
-    return device === undefined
-      ? { rc: -Errno.ENODEV }
-      : { rc: 0, out: { group: device.group.id, members: [name] }, values: [device.group.id] };
-  }
+  if (found === undefined) return fakeGroupOf(vtd, name);
   const members = [...vtd.functions.values()].filter((each) => each.group === found.group);
   const names = inKernfsOrder(members, (each) => pciName(each.topology)).map((each) => each.topology.name);
   return { rc: 0, out: { group: found.group.id, members: names }, values: [found.group.id] };
@@ -161,11 +157,19 @@ export function vtdModule(setup: VtdSetup): ConformModule {
       const vtd = new VtdMachine(machine.kernel, setup);
       const operations = { ...machineOperations(vtd), ...vfioCdevOperations(vtd.registry.profile) };
       for (const [name, operation] of Object.entries(operations)) machine.operations.set(name, operation);
-      machine.deviceNodes.set('', function* (_process, args) {
-        yield 0;
-        const device = vtd.vfioDevices.get(args.text('dev') ?? '');
-        return device === undefined ? -Errno.ENOENT : openCdev(device);
-      });
+      installDeviceNodes(machine, vtd);
     },
   };
 }
+
+/** The module of a machine whose IOMMU is off. */
+export const NO_IOMMU_MODULE: ConformModule = {
+  install(machine: ConformMachine): void {
+    const vfio = new NoIommuMachine(machine.kernel);
+    for (const [name, operation] of Object.entries(vfioCdevOperations(vfio.registry.profile))) {
+      machine.operations.set(name, operation);
+    }
+    machine.operations.set('group_of', ({ args }) => fakeGroupOf(vfio, args.text('dev') ?? ''));
+    installDeviceNodes(machine, vfio);
+  },
+};

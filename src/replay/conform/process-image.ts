@@ -34,5 +34,6 @@ export function forkProcess(machine: ConformMachine, parent: Process): Process {
   child.memlockLimit = parent.memlockLimit;
   child.canLockMemory = parent.canLockMemory;
   child.canSetResources = parent.canSetResources;
+  child.canUseRawIo = parent.canUseRawIo;
   return child;
 }

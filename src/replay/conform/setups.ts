@@ -8,13 +8,14 @@ import { KERNEL_PROFILES } from '../../stack/profiles/kernels.ts';
 import { resolveKernelProfile } from '../../stack/profiles/schema.ts';
 import { ConformMachine, type ConformModule } from './machine.ts';
 import { iommufdModule } from './ops-iommufd.ts';
-import { vtdModule } from './ops-machine.ts';
+import { NO_IOMMU_MODULE, vtdModule } from './ops-machine.ts';
 import { PROCESS_MODULE } from './ops-process.ts';
 import { SELFTEST_MODULE } from './ops-test.ts';
 import type { VtdSetup } from './vtd-machine.ts';
 
 const SETUPS: Readonly<Record<string, () => readonly ConformModule[]>> = {
   mock: () => [PROCESS_MODULE, iommufdModule(true), SELFTEST_MODULE],
+  'compat-kernel-noiommu': () => [PROCESS_MODULE, iommufdModule(true), NO_IOMMU_MODULE],
   'vtd-legacy-mode': () => vtd({ ecap: 'f00f4a', scalable: false }),
   'vtd-scalable-mode': () => vtd({ ecap: '480080f00f4a', scalable: true }),
   'vtd-first-stage': () =>

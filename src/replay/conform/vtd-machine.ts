@@ -22,6 +22,7 @@ import { VfioPciDriver } from '../../stack/vfio/vfio-pci.ts';
 import { EduDevice } from './edu-device.ts';
 import { FIRST_FAKE_GROUP, MEDIATED_DEVICE, pciName, type TopologyDevice, TRANSCRIPT_TOPOLOGY } from './topology.ts';
 import { UnspecifiedBytes } from './unspecified-bytes.ts';
+import type { VfioMachine } from './vfio-machine.ts';
 
 /** The unit and how the kernel uses it. */
 export interface VtdSetup {
@@ -43,7 +44,7 @@ export interface MachineFunction {
 }
 
 /** The booted machine. */
-export class VtdMachine {
+export class VtdMachine implements VfioMachine {
   readonly kernel: Kernel;
   readonly memory = new PhysicalMemory();
   readonly unit: VtdUnit;

@@ -6,7 +6,8 @@ import { NO_PASID, type Pasid } from '../../address.ts';
 import { Errno } from '../../errno.ts';
 import { attachDevice, detachDevice, type PageTableChange, replaceDevice } from '../iommufd/auto-domain.ts';
 import type { IommufdContext } from '../iommufd/context.ts';
-import { bindDevice, unbindDevice } from '../iommufd/device.ts';
+import { bindDevice, type IommufdDevice, unbindDevice } from '../iommufd/device.ts';
+import { noIommuDevice } from '../iommufd/no-iommu.ts';
 import type { KernelTask } from '../kernel/task.ts';
 import type { VfioDevice } from './device.ts';
 
@@ -19,12 +20,25 @@ export function* bindPhysical(
   context: IommufdContext,
   allowUnsafeInterrupts: boolean,
 ): KernelTask<number> {
-  if (device.hardware === undefined) return -Errno.EINVAL;
-  const group = device.group.iommuGroup;
-  const bound = yield* bindDevice(context, device.hardware, group, { allowUnsafeInterrupts, holdsFile: true });
+  const bound = device.isNoIommu
+    ? yield* bindWithoutIommu(device, context)
+    : device.hardware === undefined
+      ? -Errno.EINVAL
+      : yield* bindDevice(context, device.hardware, device.group.iommuGroup, {
+          allowUnsafeInterrupts,
+          holdsFile: true,
+        });
   if (typeof bound === 'number') return bound;
   device.iommufdDevice = bound;
   return bound.id;
+}
+
+/** Linux 7.3: a bound device with bookkeeping only. */
+function* bindWithoutIommu(device: VfioDevice, context: IommufdContext): KernelTask<IommufdDevice | number> {
+  const { kernel } = context;
+  const made = noIommuDevice(device.name, kernel.profile.version, kernel.timeline);
+  const options = { allowUnsafeInterrupts: false, holdsFile: true, noIommu: true };
+  return yield* bindDevice(context, made.device, made.group, options);
 }
 
 /** vfio_iommufd_physical_unbind: PASIDs ascending, then the RID, then the device object. */
