@@ -13,7 +13,7 @@ import type { PacingClock } from './pacing.ts';
 import type { ClosedWorld } from './shards.ts';
 
 /** [rows] Rows that may be in flight behind the oldest incomplete one. */
-export const LOOKAHEAD_ROWS = 4096;
+export const LOOKAHEAD_ROWS = 1024;
 
 /** What a modelled call came to. */
 export interface CallOutcome {

@@ -18,89 +18,34 @@ import type { ControlRow } from './control-row.ts';
 /** A row on its way: counts what it waits for and knows who waits for it. */
 export class ControlNode {
   readonly row: ControlRow;
-  /** Rows (and DMA) that must be complete before this one starts. */
+  /** Rows that must be complete before this one starts. */
   pending = 0;
   done = false;
   /** Rows that wait for this one, in sequence. */
   readonly waiters: ControlNode[] = [];
-  /** What this row uses: looked up again when it is done. */
-  readonly uses: ResourceUse[] = [];
+  /** Things this row uses. */
+  readonly uses: Resource[] = [];
 
   constructor(row: ControlRow) {
     this.row = row;
   }
 }
 
-/** Use of one thing. */
-interface ResourceUse {
-  readonly key: string | number;
-  readonly exclusive: boolean;
-}
-
 /** Latest users of one thing. */
-interface Resource {
+class Resource {
   /** Last row that changed it; undefined once that is complete. */
-  writer: ControlNode | undefined;
-  /** Incomplete rows that used it since. */
-  readers: ControlNode[];
-}
+  writer: ControlNode | undefined = undefined;
+  /** Incomplete rows that used it since, in sequence; made with the first. */
+  readers: Set<ControlNode> | undefined = undefined;
+  /** Where it is kept while somebody uses it; undefined for things that stay. */
+  readonly owner: Map<number | string, Resource> | undefined;
+  readonly key: number | string;
 
-/** All things that incomplete rows use. */
-export class Scoreboard {
-  readonly #resources = new Map<string | number, Resource>();
-
-  /** Adds the next row in sequence and finds what it must wait for ({@link ControlNode.pending}). */
-  add(row: ControlRow): ControlNode {
-    const node = new ControlNode(row);
-    for (const use of resourceUses(row)) this.#use(node, use);
-    return node;
-  }
-
-  /** Takes a completed row out; returns the rows that waited for it, each with `pending` lowered by one. */
-  complete(node: ControlNode): readonly ControlNode[] {
-    node.done = true;
-    for (const use of node.uses) {
-      const resource = this.#resources.get(use.key);
-      if (resource === undefined) continue;
-      if (resource.writer === node) resource.writer = undefined;
-      const at = resource.readers.indexOf(node);
-      if (at >= 0) resource.readers.splice(at, 1);
-      if (resource.writer === undefined && resource.readers.length === 0) this.#resources.delete(use.key);
-    }
-    for (const waiter of node.waiters) waiter.pending--;
-    return node.waiters;
-  }
-
-  #use(node: ControlNode, use: ResourceUse): void {
-    node.uses.push(use);
-    let resource = this.#resources.get(use.key);
-    if (resource === undefined) {
-      resource = { writer: undefined, readers: [] };
-      this.#resources.set(use.key, resource);
-    }
-    if (use.exclusive) {
-      // Readers came after the writer and wait for it themselves.
-      if (resource.readers.length > 0) for (const reader of resource.readers) waitFor(node, reader);
-      else if (resource.writer !== undefined) waitFor(node, resource.writer);
-      resource.writer = node;
-      resource.readers = [];
-    } else {
-      if (resource.writer !== undefined) waitFor(node, resource.writer);
-      resource.readers.push(node);
-    }
+  constructor(owner: Map<number | string, Resource> | undefined, key: number | string) {
+    this.owner = owner;
+    this.key = key;
   }
 }
-
-function waitFor(node: ControlNode, earlier: ControlNode): void {
-  if (earlier === node || earlier.done || earlier.waiters.at(-1) === node) return;
-  earlier.waiters.push(node);
-  node.pending++;
-}
-
-const CPU_KEYS = 2 ** 44;
-const THREAD_KEYS = 2 ** 45;
-const DEVICE_KEYS = 2 ** 46;
-const SPACE_KEYS = 2 ** 47;
 
 /** Ops that change the device they name. */
 const DEVICE_CHANGES: ReadonlySet<string> = new Set([
@@ -119,46 +64,122 @@ const DEVICE_CHANGES: ReadonlySet<string> = new Set([
 /** Ops that change the whole context: opening and closing files. */
 const CONTEXT_CHANGES: ReadonlySet<string> = new Set(['open_iommufd', 'open_container', 'close', 'VFIO_SET_IOMMU']);
 
-/** Everything a row uses. */
-function resourceUses(row: ControlRow): ResourceUse[] {
-  const uses: ResourceUse[] = [
-    { key: CPU_KEYS + row.cpu, exclusive: true },
-    { key: THREAD_KEYS + row.thread, exclusive: true },
-  ];
-  if (row.device !== NONE_U32) uses.push({ key: DEVICE_KEYS + row.device, exclusive: DEVICE_CHANGES.has(row.op) });
-  switch (row.op) {
-    case 'dma_map':
-    case 'dma_unmap':
-    case 'dma_alloc':
-    case 'dma_free':
-      uses.push({
-        key: SPACE_KEYS + row.device * 2 ** 36 + Number((row.iova >> 12n) & 0xf_ffff_ffffn),
-        exclusive: true,
-      });
-      return uses;
-    case 'IOMMU_IOAS_MAP':
-    case 'IOMMU_IOAS_UNMAP':
-    case 'VFIO_IOMMU_MAP_DMA':
-    case 'VFIO_IOMMU_UNMAP_DMA':
-      // Ranges of an IOAS are cut by the caller as it likes: only the object id tells which space it is.
-      uses.push({ key: `iova ${row.context} ${row.object} ${row.iova}`, exclusive: true });
-      break;
-    case 'IOMMU_IOAS_COPY':
-      uses.push({ key: `iova ${row.context} ${row.target} ${row.userAddress}`, exclusive: false });
-      uses.push({ key: `iova ${row.context} ${row.object} ${row.iova}`, exclusive: true });
-      break;
-    default:
-      break;
+/** [4 KiB pages] IOVA pages of one device's key space: 48-bit addresses. */
+const DEVICE_PAGES = 2 ** 36;
+
+/** All things that incomplete rows use. */
+export class Scoreboard {
+  readonly #cpus = new Map<number, Resource>();
+  readonly #threads = new Map<number, Resource>();
+  readonly #devices = new Map<number, Resource>();
+  /** IOVAs of DMA-API mappings, by device and page. */
+  readonly #pages = new Map<number | string, Resource>();
+  /** Contexts, objects and IOVAs of user-space drivers. */
+  readonly #objects = new Map<number | string, Resource>();
+
+  /** Adds the next row in sequence and finds what it must wait for ({@link ControlNode.pending}). */
+  add(row: ControlRow): ControlNode {
+    const node = new ControlNode(row);
+    this.#use(node, lasting(this.#cpus, row.cpu), true);
+    this.#use(node, lasting(this.#threads, row.thread), true);
+    if (row.device !== NONE_U32) {
+      this.#use(node, lasting(this.#devices, row.device), DEVICE_CHANGES.has(row.op));
+    }
+    switch (row.op) {
+      case 'dma_map':
+      case 'dma_unmap':
+      case 'dma_alloc':
+      case 'dma_free': {
+        const page = row.device * DEVICE_PAGES + (Number(row.iova >> 12n) % DEVICE_PAGES);
+        this.#use(node, passing(this.#pages, page), true);
+        break;
+      }
+      default:
+        if (row.context !== NONE_U32) this.#useObjects(node, row);
+        break;
+    }
+    return node;
   }
-  if (row.context !== NONE_U32) {
-    uses.push({ key: `context ${row.context}`, exclusive: CONTEXT_CHANGES.has(row.op) });
+
+  /** Takes a completed row out; returns the rows that waited for it, each with `pending` lowered by one. */
+  complete(node: ControlNode): readonly ControlNode[] {
+    node.done = true;
+    for (const resource of node.uses) {
+      if (resource.writer === node) resource.writer = undefined;
+      else resource.readers?.delete(node);
+      if (resource.writer !== undefined || (resource.readers !== undefined && resource.readers.size > 0)) continue;
+      if (resource.owner?.get(resource.key) === resource) resource.owner.delete(resource.key);
+    }
+    for (const waiter of node.waiters) waiter.pending--;
+    return node.waiters;
+  }
+
+  #useObjects(node: ControlNode, row: ControlRow): void {
+    const { context, object, target } = row;
+    const use = (key: string, exclusive: boolean): void => this.#use(node, passing(this.#objects, key), exclusive);
+    switch (row.op) {
+      case 'IOMMU_IOAS_MAP':
+      case 'IOMMU_IOAS_UNMAP':
+      case 'VFIO_IOMMU_MAP_DMA':
+      case 'VFIO_IOMMU_UNMAP_DMA':
+        use(`iova ${context} ${object} ${row.iova}`, true);
+        break;
+      case 'IOMMU_IOAS_COPY':
+        use(`iova ${context} ${target} ${row.userAddress}`, false);
+        use(`iova ${context} ${object} ${row.iova}`, true);
+        break;
+      default:
+        break;
+    }
+    use(`context ${context}`, CONTEXT_CHANGES.has(row.op));
     const destroys = row.op === 'IOMMU_DESTROY';
-    for (const object of [row.object, row.target]) {
-      if (object !== NONE_U32) uses.push({ key: `object ${row.context} ${object}`, exclusive: destroys });
-    }
-    if (row.recordedObject !== NONE_U32) {
-      uses.push({ key: `object ${row.context} ${row.recordedObject}`, exclusive: true });
-    }
+    if (object !== NONE_U32) use(`object ${context} ${object}`, destroys);
+    if (target !== NONE_U32) use(`object ${context} ${target}`, destroys);
+    if (row.recordedObject !== NONE_U32) use(`object ${context} ${row.recordedObject}`, true);
   }
-  return uses;
+
+  #use(node: ControlNode, resource: Resource, exclusive: boolean): void {
+    node.uses.push(resource);
+    const { writer, readers } = resource;
+    if (!exclusive) {
+      if (writer !== undefined) waitFor(node, writer);
+      if (readers === undefined) resource.readers = new Set([node]);
+      else readers.add(node);
+      return;
+    }
+    // Readers came after the writer and wait for it themselves.
+    if (readers !== undefined && readers.size > 0) {
+      for (const reader of readers) waitFor(node, reader);
+      readers.clear();
+    } else if (writer !== undefined) {
+      waitFor(node, writer);
+    }
+    resource.writer = node;
+  }
+}
+
+/** A thing that stays known: there are few of its kind. */
+function lasting(kind: Map<number, Resource>, key: number): Resource {
+  let resource = kind.get(key);
+  if (resource === undefined) {
+    resource = new Resource(undefined, key);
+    kind.set(key, resource);
+  }
+  return resource;
+}
+
+/** A thing that is forgotten when nobody uses it. */
+function passing(kind: Map<number | string, Resource>, key: number | string): Resource {
+  let resource = kind.get(key);
+  if (resource === undefined) {
+    resource = new Resource(kind, key);
+    kind.set(key, resource);
+  }
+  return resource;
+}
+
+function waitFor(node: ControlNode, earlier: ControlNode): void {
+  if (earlier === node || earlier.done || earlier.waiters.at(-1) === node) return;
+  earlier.waiters.push(node);
+  node.pending++;
 }

@@ -28,3 +28,28 @@ function counts(check: CheckResult): string {
 function percent(share: number): string {
   return `${(100 * share).toFixed(2)} %`;
 }
+
+/** Markdown table, one row a bundle: matched of total for each check. */
+export function verificationTable(results: readonly VerifyResult[]): string {
+  const checks = ['translations', 'iotlb', 'faults', 'descriptors', 'pageTables'];
+  const header = ['recording', 'kernel', 'recorder', 'coverage', 'learned', ...checks, 'result'];
+  const rows = results.map((result) => [
+    result.bundle,
+    result.kernelProfile,
+    result.recorderProfile,
+    percent(result.coverage.share),
+    String(result.coverage.learned),
+    ...checks.map((name) => {
+      const check = result.checks[name];
+      return check === undefined ? '–' : tableCell(check);
+    }),
+    result.pass ? 'holds' : '**fails**',
+  ]);
+  return [header, header.map(() => '---'), ...rows].map((cells) => `| ${cells.join(' | ')} |`).join('\n');
+}
+
+function tableCell(check: CheckResult): string {
+  const swaps = check.reordered ? `, ${check.reordered} reordered` : '';
+  const outside = check.outsideWindow ? `, ${check.outsideWindow} outside` : '';
+  return `${check.matched} / ${check.total}${swaps}${outside}`;
+}
