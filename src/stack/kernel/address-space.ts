@@ -34,6 +34,8 @@ export interface RegionOptions {
   readonly filePage?: number;
   /** Kernel memory shown to the process (VM_PFNMAP): the CPU may use it, nobody can pin it. */
   readonly bytes?: Uint8Array;
+  /** Device memory from that frame on (VM_PFNMAP of a BAR): the CPU's accesses are not modelled, only type1 maps it. */
+  readonly devicePfn?: number;
   /** Told when the region appears, is split and goes. */
   readonly owner?: RegionOwner;
 }
@@ -48,6 +50,7 @@ interface Region {
   readonly file: MemoryFile | undefined;
   readonly filePage: number;
   readonly bytes: Uint8Array | undefined;
+  readonly devicePfn: number | undefined;
   readonly owner: RegionOwner | undefined;
   /** Frames of anonymous pages, by page number - start; 0 = not yet touched. */
   readonly pages: Float64Array | undefined;
@@ -89,7 +92,8 @@ export class AddressSpace {
     const start = Number(address >> 12n);
     const end = start + Number((lengthBytes + 4095n) >> 12n);
     yield* this.#clear(start, end);
-    const { file, bytes } = options;
+    const { file, bytes, devicePfn } = options;
+    const anonymous = file === undefined && bytes === undefined && devicePfn === undefined;
     this.#insert({
       start,
       end,
@@ -99,8 +103,9 @@ export class AddressSpace {
       file,
       filePage: options.filePage ?? 0,
       bytes,
+      devicePfn,
       owner: options.owner,
-      pages: file === undefined && bytes === undefined ? new Float64Array(end - start) : undefined,
+      pages: anonymous ? new Float64Array(end - start) : undefined,
     });
     return 0;
   }
@@ -134,6 +139,13 @@ export class AddressSpace {
       out[at + i] = pfn;
     }
     return pageCount;
+  }
+
+  /** Frame of device memory mapped at page `vpn` (follow_pfnmap_start); undefined when it is none or not so accessible. */
+  deviceFrame(vpn: number, write: boolean): number | undefined {
+    const region = this.#find(vpn);
+    if (region?.devicePfn === undefined || (write ? !region.writable : !region.readable)) return undefined;
+    return region.devicePfn + (vpn - region.start);
   }
 
   /** Frame behind a user address as a CPU access would find it; undefined = EFAULT. */
@@ -220,7 +232,7 @@ export class AddressSpace {
       if (placed !== undefined) return placed;
     }
     const region = this.#find(vpn);
-    if (region === undefined || region.bytes !== undefined) return -Errno.EFAULT;
+    if (region === undefined || region.bytes !== undefined || region.devicePfn !== undefined) return -Errno.EFAULT;
     if (write ? !region.writable : !region.readable) return -Errno.EFAULT;
     if (region.file !== undefined) return region.file.page(region.filePage + vpn - region.start);
     const pages = region.pages as Float64Array;
@@ -303,6 +315,7 @@ function part(region: Region, start: number, end: number): Region {
     end,
     filePage: region.filePage + skipped,
     bytes: region.bytes?.subarray(skipped * PAGE_SIZE),
+    devicePfn: region.devicePfn === undefined ? undefined : region.devicePfn + skipped,
     pages: region.pages?.subarray(skipped, end - region.start),
   };
 }

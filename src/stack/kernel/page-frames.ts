@@ -22,6 +22,7 @@ export class PageFrames {
   readonly #users: Int32Array[] = [];
   readonly #pins: Int32Array[] = [];
   readonly #bytes = new Map<number, Uint8Array>();
+  readonly #deviceRanges: { readonly first: number; readonly last: number }[] = [];
   #next = FIRST_FRAME;
 
   /**
@@ -34,6 +35,16 @@ export class PageFrames {
     assert(this.#next <= FRAME_LIMIT, 'modelled memory is exhausted');
     for (let pfn = first; pfn < this.#next; pfn++) this.#add(this.#users, pfn, 1);
     return first;
+  }
+
+  /** Makes frames known as device memory (a BAR), which has no struct page: it is never pinned or counted. */
+  addDeviceMemory(first: number, pageCount: number): void {
+    this.#deviceRanges.push({ first, last: first + pageCount - 1 });
+  }
+
+  /** True for device memory (is_invalid_reserved_pfn). */
+  isDeviceMemory(pfn: number): boolean {
+    return this.#deviceRanges.some((range) => pfn >= range.first && pfn <= range.last);
   }
 
   /** Leaves the next frame unused, so that what is allocated next is not contiguous with what was before. */

@@ -26,6 +26,8 @@ export class Process {
   canLockMemory = true;
   /** CAP_SYS_RESOURCE: may set the account mode. */
   canSetResources = true;
+  /** CAP_SYS_RAWIO: may use devices without IOMMU. */
+  canUseRawIo = true;
 
   constructor(name: string, memory: AddressSpace, user: UserAccount, files: FileTable = new FileTable()) {
     this.name = name;
