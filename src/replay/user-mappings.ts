@@ -3,7 +3,6 @@
  * at the attach that fills a page table with older mappings. Either way the frames must lie in the process's memory
  * before the modelled kernel pins them.
  */
-import sortedBtree from 'sorted-btree';
 import { U64_MAX } from '../address.ts';
 import type { AddressSpace } from '../stack/kernel/address-space.ts';
 import type { KernelTask } from '../stack/kernel/task.ts';
@@ -18,20 +17,16 @@ interface UserMapping {
 
 const PAGE_MASK = 4095n;
 
-// The package is CommonJS: its class is the `default` of what Node imports.
-const { default: BTree } = sortedBtree;
-type Space = InstanceType<typeof BTree<bigint, UserMapping>>;
-
 /** Mappings of one context, by IOAS. */
 export class UserMappings {
-  readonly #spaces = new Map<number, Space>();
+  readonly #spaces = new Map<number, OrderedMappings>();
   /** IOAS behind a page table, by the table's recorded id. */
   readonly #ioasOf = new Map<number, number>();
 
   /** IOMMU_IOAS_MAP: remembers the mapping and puts its frames, known or not, behind the user address. */
   *add(row: ControlRow, memory: AddressSpace): KernelTask<void> {
     const { object: ioas, iova, length: lengthBytes, userAddress } = row;
-    this.#space(ioas).set(iova, { iova, lengthBytes, userAddress });
+    this.#space(ioas).set({ iova, lengthBytes, userAddress });
     const start = userAddress & ~PAGE_MASK;
     const end = (userAddress + lengthBytes + PAGE_MASK) & ~PAGE_MASK;
     const known = row.frames.reduce((pages, run) => pages + run.pageCount, 0);
@@ -48,18 +43,14 @@ export class UserMappings {
     const source = this.#containing(row.target, row.userAddress);
     if (source === undefined) return;
     const userAddress = source.userAddress + (row.userAddress - source.iova);
-    this.#space(ioas).set(iova, { iova, lengthBytes, userAddress });
+    this.#space(ioas).set({ iova, lengthBytes, userAddress });
     this.place(ioas, row.frames, memory);
   }
 
   /** IOMMU_IOAS_UNMAP: everything inside the range is gone. */
   remove(row: ControlRow): void {
-    const space = this.#space(row.object);
     const last = row.length > U64_MAX - row.iova ? U64_MAX : row.iova + row.length - 1n;
-    for (const iova of space.keys(row.iova)) {
-      if (iova > last) break;
-      space.delete(iova);
-    }
+    this.#space(row.object).removeWithin(row.iova, last);
   }
 
   /** A page table `hwpt` was made on `target`, an IOAS or another page table. */
@@ -88,10 +79,10 @@ export class UserMappings {
     }
   }
 
-  #space(ioas: number): Space {
+  #space(ioas: number): OrderedMappings {
     let space = this.#spaces.get(ioas);
     if (space === undefined) {
-      space = new BTree(undefined, compareAddresses);
+      space = new OrderedMappings();
       this.#spaces.set(ioas, space);
     }
     return space;
@@ -99,11 +90,42 @@ export class UserMappings {
 
   /** The mapping that holds the page of `address`. */
   #containing(ioas: number, address: bigint): UserMapping | undefined {
-    const mapping = this.#space(ioas).getPairOrNextLower(address | PAGE_MASK)?.[1];
+    const mapping = this.#space(ioas).lastNotAfter(address | PAGE_MASK);
     return mapping !== undefined && address < mapping.iova + mapping.lengthBytes ? mapping : undefined;
   }
 }
 
-function compareAddresses(a: bigint, b: bigint): number {
-  return a < b ? -1 : a > b ? 1 : 0;
+/** Mappings by IOVA: a sorted array, since drivers map in ascending order nearly always. */
+class OrderedMappings {
+  readonly #mappings: UserMapping[] = [];
+
+  /** Adds a mapping, or replaces the one that starts there. */
+  set(mapping: UserMapping): void {
+    const at = this.#firstFrom(mapping.iova);
+    this.#mappings.splice(at, this.#mappings[at]?.iova === mapping.iova ? 1 : 0, mapping);
+  }
+
+  /** Removes every mapping that starts in `first` .. `last`. */
+  removeWithin(first: bigint, last: bigint): void {
+    const from = this.#firstFrom(first);
+    const to = this.#firstFrom(last + 1n);
+    this.#mappings.splice(from, to - from);
+  }
+
+  /** The last mapping that starts at or before `iova`. */
+  lastNotAfter(iova: bigint): UserMapping | undefined {
+    return this.#mappings[this.#firstFrom(iova + 1n) - 1];
+  }
+
+  /** Index of the first mapping that starts at or after `iova`. */
+  #firstFrom(iova: bigint): number {
+    let low = 0;
+    let high = this.#mappings.length;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if ((this.#mappings[middle] as UserMapping).iova < iova) low = middle + 1;
+      else high = middle;
+    }
+    return low;
+  }
 }

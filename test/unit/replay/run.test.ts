@@ -5,7 +5,7 @@ import { describe, expect, test } from 'vitest';
 import { canonicalJson } from '../../../src/canonical-json.ts';
 import { ConfigError, InputError } from '../../../src/input-error.ts';
 import { planRun, type RunOptions, runReplay } from '../../../src/replay/run.ts';
-import { loadRun, saveRun } from '../../../src/replay/run-folder.ts';
+import { loadRun, serializeRun } from '../../../src/replay/run-folder.ts';
 import { type ControlEvent, type DmaRow, writeTestBundle } from '../../support/replay-bundle.ts';
 
 const dma = (page: number, fields: Partial<DmaRow> = {}): DmaRow => ({
@@ -230,7 +230,7 @@ describe('the run folder', () => {
   test('gives back what was saved, and says what is wrong with anything else', async () => {
     const { run } = await runReplay(options([await writeTestBundle({ devices: [{}], rows: [dma(1)] })]));
     const folder = mkdtempSync(join(tmpdir(), 'run-'));
-    saveRun(run, folder);
+    writeFileSync(join(folder, 'run.json'), serializeRun(run));
     expect(canonicalJson(loadRun(folder))).toBe(canonicalJson(run));
     writeFileSync(join(folder, 'run.json'), '{"schemaVersion":99}');
     expect(() => loadRun(folder)).toThrow(/run schema 99/);
