@@ -6,6 +6,8 @@ export interface Console {
   data(text: string): void;
   /** One line for the person watching. */
   talk(text: string): void;
+  /** An error message: never silenced. */
+  error(text: string): void;
   /** True when stderr is a terminal a progress bar may use. */
   readonly interactive: boolean;
 }
@@ -17,6 +19,7 @@ export function processConsole(quiet: boolean): Console {
     talk: (text) => {
       if (!quiet) process.stderr.write(`${text}\n`);
     },
+    error: (text) => process.stderr.write(text.endsWith('\n') ? text : `${text}\n`),
     interactive: !quiet && process.stderr.isTTY === true && process.env['CI'] === undefined,
   };
 }

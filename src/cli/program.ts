@@ -37,7 +37,7 @@ export async function runProgram(args: readonly string[], console?: Console): Pr
     .exitOverride()
     .configureOutput({
       writeOut: (text) => out.data(text),
-      writeErr: (text) => process.stderr.write(text),
+      writeErr: (text) => out.error(text),
     })
     .showSuggestionAfterError(true);
 
@@ -57,22 +57,17 @@ export async function runProgram(args: readonly string[], console?: Console): Pr
     await program.parseAsync([...args], { from: 'user' });
     return exitCode;
   } catch (error) {
-    return reportError(error, process.stderr);
+    return reportError(error, out);
   }
 }
 
 /** Prints one clear message for `error` and returns its documented exit code. */
-function reportError(error: unknown, stream: NodeJS.WritableStream): number {
+function reportError(error: unknown, out: Console): number {
   if (error instanceof CommanderError) return error.exitCode === 0 ? ExitCode.ok : ExitCode.usage;
-  if (error instanceof InputError) {
-    stream.write(`error: ${error.message}\n`);
-    return ExitCode.input;
+  if (error instanceof InputError || error instanceof ConfigError) {
+    out.error(`error: ${error.message}`);
+    return error.exitCode;
   }
-  if (error instanceof ConfigError) {
-    stream.write(`error: ${error.message}\n`);
-    return ExitCode.usage;
-  }
-  const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
-  stream.write(`error: ${text}\n`);
+  out.error(`error: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);
   return ExitCode.failed;
 }
