@@ -39,7 +39,19 @@ export interface LinkTiming {
   readonly writeIntervalTicks: readonly number[];
 }
 
-/** Words of one port in {@link DeviceLinks.port}: figures of the current request size, then state. */
+/** Indices of {@link DeviceLinks.ticks}: one request from earliest issue to completion. */
+export const LinkTick = { earliest: 0, window: 1, issue: 2, arrival: 3, ready: 4, memory: 5, done: 6 } as const;
+const EARLIEST = LinkTick.earliest;
+const WINDOW = LinkTick.window;
+const ISSUE = LinkTick.issue;
+const ARRIVAL = LinkTick.arrival;
+const READY = LinkTick.ready;
+const MEMORY = LinkTick.memory;
+const DONE = LinkTick.done;
+/** Arrival of the request's last TLP. */
+const LAST_ARRIVAL = 7;
+
+/** Words of one port in DeviceLinks: figures of the current request size, then state. */
 const PORT_STRIDE = 8;
 const SIZE = 0;
 const STEP = 1;
@@ -53,10 +65,8 @@ export class DeviceLinks {
   /** [bytes] Most bytes of one request on each direction: what the window can hold. A chunk is never longer. */
   readonly maxReadChunkBytes: number;
   readonly maxWriteChunkBytes: number;
-  /** [ps] Of the last {@link offer}: when the window admitted the request, before the link. */
-  windowTick = 0;
-  /** [ps] Of the last {@link complete}: when its last TLP had reached memory. */
-  memoryTick = 0;
+  /** [ps] The request being handled, by {@link LinkTick}. */
+  readonly ticks = new Float64Array(8);
 
   readonly #timing: LinkTiming;
   readonly #port: Float64Array;
@@ -68,11 +78,18 @@ export class DeviceLinks {
   readonly #ringMask: number;
   /** [ps] Per device: up link free, down link free. */
   readonly #linkFree: Float64Array;
-  /** [ps] Arrival of the last TLP of the request being issued. */
-  #lastArrival = 0;
+  readonly #oneWayTicks: number;
+  readonly #memoryReadTicks: number;
+  readonly #memoryWriteTicks: number;
+  readonly #hitTicks: number;
 
-  constructor(timing: LinkTiming, deviceCount: number) {
+  /** `hitTicks`: what the IOMMU adds to a request at least [ps]. */
+  constructor(timing: LinkTiming, deviceCount: number, hitTicks: number) {
     this.#timing = timing;
+    this.#oneWayTicks = timing.oneWayTicks;
+    this.#memoryReadTicks = timing.memoryReadTicks;
+    this.#memoryWriteTicks = timing.memoryWriteTicks;
+    this.#hitTicks = hitTicks;
     const largest = Math.max(...timing.readWindow, ...timing.writeWindow);
     assert(Math.min(...timing.readWindow, ...timing.writeWindow) >= 1, 'a device window holds at least one request');
     this.#ringShift = Math.ceil(Math.log2(largest + 1)) + 1;
@@ -85,29 +102,37 @@ export class DeviceLinks {
     this.maxWriteChunkBytes = timing.maxPayloadBytes * windowOf(timing, 1, timing.maxPayloadBytes);
   }
 
-  /** [ps] When a request of `bytes` could be issued, not before `notBefore`. Changes nothing but the size figures. @hot */
-  offer(port: number, bytes: number, notBefore: number): number {
+  /**
+   * When could a request of `bytes` be issued, not before `ticks[earliest]`? Answers in `ticks[window]` and
+   * `ticks[issue]`, and changes nothing but the figures of the request size. @hot
+   */
+  offer(port: number, bytes: number): void {
+    const { ticks } = this;
     const words = this.#port;
     const at = port << 3;
     if (words[at] !== bytes) this.#measure(port, bytes);
     const counts = this.#counts;
     const oldest = (counts[(port << 2) + 2]! - counts[(port << 2) + 1]!) & this.#ringMask;
-    let issue = this.#ring[(port << this.#ringShift) + oldest]!;
-    if (issue < notBefore) issue = notBefore;
-    this.windowTick = issue;
+    let issue = ticks[EARLIEST]!;
+    const returned = this.#ring[(port << this.#ringShift) + oldest]!;
+    if (returned > issue) issue = returned;
+    ticks[WINDOW] = issue;
     const next = words[at + NEXT_ISSUE]!;
     if (next > issue) issue = next;
     const free = this.#linkFree[port & ~1]!;
-    return Math.max(free, issue);
+    if (free > issue) issue = free;
+    ticks[ISSUE] = issue;
   }
 
-  /** Issues the request offered last at `issue`; returns when its first TLP reaches the IOMMU [ps]. @hot */
-  commit(port: number, issue: number): number {
+  /** Issues the request offered last; `ticks[arrival]` is when its first TLP reaches the IOMMU. @hot */
+  commit(port: number): void {
+    const { ticks } = this;
     const words = this.#port;
     const at = port << 3;
     const step = words[at + STEP]!;
     const counts = this.#counts;
     const tlps = counts[port << 2]!;
+    const issue = ticks[ISSUE]!;
     let last = issue;
     if (tlps > 1) {
       last += (tlps - 1) * step;
@@ -118,65 +143,77 @@ export class DeviceLinks {
     const serial = words[at + SERIAL]!;
     words[at + NEXT_ISSUE] = last + step;
     this.#linkFree[port & ~1] = last + serial;
-    const flight = serial + this.#timing.oneWayTicks;
-    this.#lastArrival = last + flight;
-    return issue + flight;
+    const flight = serial + this.#oneWayTicks;
+    ticks[LAST_ARRIVAL] = last + flight;
+    ticks[ARRIVAL] = issue + flight;
   }
 
   /**
-   * Finishes the request: its first TLP arrived at `arrival`, its translation was ready at `ready`, an IOTLB hit takes
-   * `hitTicks`. Returns when it was done at the device (read) or globally visible (write) [ps]. @hot
+   * Finishes the request, whose translation was ready at `ticks[ready]`: `ticks[memory]` is when its last TLP had
+   * reached memory, `ticks[done]` when it was done at the device (read) or globally visible (write). @hot
    */
-  complete(port: number, arrival: number, ready: number, hitTicks: number): number {
-    const lastReady = this.#lastArrival + hitTicks;
-    let memory = Math.max(lastReady, ready);
-    const timing = this.#timing;
+  complete(port: number): void {
+    const { ticks } = this;
     const words = this.#port;
     const at = port << 3;
+    let memory = ticks[LAST_ARRIVAL]! + this.#hitTicks;
+    const ready = ticks[READY]!;
+    if (ready > memory) memory = ready;
+    let done: number;
+    let returned: number;
+    let spacing: number;
     if ((port & 1) === 1) {
-      memory += timing.memoryWriteTicks;
-      this.memoryTick = memory;
-      this.#return(port, memory + timing.oneWayTicks, words[at + STEP]!);
-      return memory;
+      memory += this.#memoryWriteTicks;
+      done = memory;
+      returned = memory + this.#oneWayTicks;
+      spacing = words[at + STEP]!;
+    } else {
+      memory += this.#memoryReadTicks;
+      spacing = words[at + DOWN_STEP]!;
+      // The down link serves requests in the order of their unhindered data, so that a slow walk delays only itself.
+      let sent = ticks[ARRIVAL]! + this.#hitTicks + this.#memoryReadTicks;
+      const free = this.#linkFree[port | 1]!;
+      if (free > sent) sent = free;
+      sent += words[at + DOWN_TOTAL]!;
+      this.#linkFree[port | 1] = sent;
+      const received = memory + spacing;
+      done = Math.max(received, sent) + this.#oneWayTicks;
+      returned = done;
     }
-    memory += timing.memoryReadTicks;
-    this.memoryTick = memory;
-    // The down link serves requests in the order of their unhindered data, so that a slow walk delays only itself.
-    const unhindered = arrival + hitTicks + timing.memoryReadTicks;
-    const free = this.#linkFree[port | 1]!;
-    const sent = Math.max(free, unhindered) + words[at + DOWN_TOTAL]!;
-    this.#linkFree[port | 1] = sent;
-    const spacing = words[at + DOWN_STEP]!;
-    const received = memory + spacing;
-    const done = Math.max(sent, received) + timing.oneWayTicks;
-    this.#return(port, done, spacing);
-    return done;
+    ticks[MEMORY] = memory;
+    ticks[DONE] = done;
+    const counts = this.#counts;
+    const tlps = counts[port << 2]!;
+    const head = counts[(port << 2) + 2]!;
+    counts[(port << 2) + 2] = (head + tlps) | 0;
+    const ring = this.#ring;
+    const ringBase = port << this.#ringShift;
+    const mask = this.#ringMask;
+    // Tags or credits come back `spacing` apart.
+    for (let tlp = tlps - 1; tlp >= 0; tlp--) {
+      ring[ringBase + ((head + tlp) & mask)] = returned;
+      returned -= spacing;
+    }
   }
 
-  /** Finishes a request that was answered without memory access (a fault) at `ready`; returns when it was done [ps]. */
-  abort(port: number, ready: number): number {
-    const done = ready + this.#timing.oneWayTicks;
-    this.memoryTick = ready;
-    this.#return(port, done, 0);
-    return done;
+  /** Finishes a request that was answered without memory access (a fault) at `ticks[ready]`. */
+  abort(port: number): void {
+    const { ticks } = this;
+    const done = ticks[READY]! + this.#oneWayTicks;
+    ticks[MEMORY] = ticks[READY]!;
+    ticks[DONE] = done;
+    const counts = this.#counts;
+    const head = counts[(port << 2) + 2]!;
+    const tlps = counts[port << 2]!;
+    for (let tlp = 0; tlp < tlps; tlp++) {
+      this.#ring[(port << this.#ringShift) + ((head + tlp) & this.#ringMask)] = done;
+    }
+    counts[(port << 2) + 2] = (head + tlps) | 0;
   }
 
   /** TLPs of the request offered last on the port. @hot */
   tlpCount(port: number): number {
     return this.#counts[port << 2]!;
-  }
-
-  /** Tags or credits come back `spacing` apart, the last one at `lastTick`. */
-  #return(port: number, lastTick: number, spacing: number): void {
-    const counts = this.#counts;
-    const tlps = counts[port << 2]!;
-    const ringBase = port << this.#ringShift;
-    let head = counts[(port << 2) + 2]!;
-    for (let left = tlps - 1; left >= 0; left--) {
-      this.#ring[ringBase + (head & this.#ringMask)] = lastTick - left * spacing;
-      head = (head + 1) | 0;
-    }
-    counts[(port << 2) + 2] = head;
   }
 
   /** Figures of a request size; kept until the size changes. */

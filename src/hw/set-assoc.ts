@@ -68,8 +68,11 @@ export class SetAssoc {
   readonly #generations: GroupGenerations;
   readonly #ways: number;
   readonly #sets: number;
-  /** Right shift that makes a set (or bucket) number of a hash; -1 = not a power of two. */
+  /** Sets are a power of two and selected by the top bits of a hash. */
+  readonly #hashed: boolean;
+  /** Right shift that makes a set (or bucket) number of a hash. */
   readonly #shift: number;
+  readonly #setMask: number;
   readonly #lowBits: boolean;
   readonly #indexed: boolean;
   /** Fully associative: bucket heads, bucket links, recency links (a ring through the sentinel `entries`). */
@@ -100,7 +103,9 @@ export class SetAssoc {
     assert(this.#policy !== RESET || this.#sets === 1, 'reset-when-full needs a fully associative cache');
     assert(this.#policy !== TREE_PLRU || ((ways & (ways - 1)) === 0 && ways <= 32), 'tree-plru: 2, 4, ... 32 ways');
     const buckets = this.#indexed ? 2 ** Math.ceil(Math.log2(entries * 2)) : this.#sets;
-    this.#shift = (buckets & (buckets - 1)) === 0 ? 32 - Math.log2(buckets) : -1;
+    this.#hashed = !this.#lowBits && (buckets & (buckets - 1)) === 0;
+    this.#shift = buckets === 1 ? 0 : 32 - Math.floor(Math.log2(buckets));
+    this.#setMask = buckets === 1 ? 0 : -1;
     const links = this.#indexed ? entries + 1 : 0;
     this.#heads = new Int32Array(this.#indexed ? buckets : 0);
     this.#next = new Int32Array(links);
@@ -112,26 +117,38 @@ export class SetAssoc {
 
   /** Entry of the key at `generation`, made the most recently used; -1 when absent. @hot */
   find(key0: number, key1: number, generation: number): number {
-    const entry = this.peek(key0, key1, generation);
-    if (entry >= 0) this.#touch(entry);
-    return entry;
+    if (this.#indexed) {
+      const found = this.#peekIndexed(key0, key1, generation);
+      if (found >= 0 && this.#policy === LRU) this.#moveToFront(found);
+      return found;
+    }
+    const tags = this.tags;
+    let word = this.#firstWord(key0, key1);
+    const end = word + (this.#ways << 2);
+    for (; word < end; word += 4) {
+      if (tags[word] === key0 && tags[word + 1] === key1 && tags[word + 2] === generation) {
+        if (this.#policy === LRU) tags[word + 3] = this.#tick();
+        else if (this.#policy === TREE_PLRU) this.#pointAway(word >> 2);
+        return word >> 2;
+      }
+    }
+    return -1;
   }
 
   /** As {@link find}, leaving the recency order alone. @hot */
   peek(key0: number, key1: number, generation: number): number {
     if (this.#indexed) return this.#peekIndexed(key0, key1, generation);
     const tags = this.tags;
-    const first = Math.imul(this.#setOf(key0, key1), this.#ways);
-    let word = first << 2;
-    const end = (first + this.#ways) << 2;
+    let word = this.#firstWord(key0, key1);
+    const end = word + (this.#ways << 2);
     for (; word < end; word += 4) {
       if (tags[word] === key0 && tags[word + 1] === key1 && tags[word + 2] === generation) return word >> 2;
     }
     return -1;
   }
 
-  /** Stores a key that is not present and returns its entry. @hot */
-  fill(key0: number, key1: number, generation: number, value0: number, value1: number, validFrom: number): number {
+  /** Stores a key that is not present and returns its entry; the caller sets {@link readyTick}. @hot */
+  fill(key0: number, key1: number, generation: number, value0: number, value1: number): number {
     if (this.#stale) this.#reclaim();
     const entry = this.#indexed ? this.#placeIndexed() : this.#place(key0, key1);
     const word = entry << 2;
@@ -141,7 +158,6 @@ export class SetAssoc {
     tags[word + 2] = generation;
     this.values[entry << 1] = value0;
     this.values[(entry << 1) + 1] = value1;
-    this.readyTick[entry] = validFrom;
     this.live++;
     if (this.#indexed) this.#link(entry, key0, key1);
     else this.#stampNew(entry);
@@ -190,21 +206,16 @@ export class SetAssoc {
     this.#newer[this.entries] = this.entries;
   }
 
-  #setOf(key0: number, key1: number): number {
-    if (this.#sets === 1) return 0;
-    if (this.#lowBits) return (key0 >>> 0) % this.#sets;
-    const hash = mix(key0, key1);
-    return this.#shift >= 0 ? hash >>> this.#shift : Math.floor(((hash >>> 0) * this.#sets) / 4294967296);
+  /** First tag word of the key's set. */
+  #firstWord(key0: number, key1: number): number {
+    if (this.#hashed) return Math.imul((mix(key0, key1) >>> this.#shift) & this.#setMask, this.#ways) << 2;
+    return Math.imul(this.#remainder(key0, key1), this.#ways) << 2;
   }
 
-  #touch(entry: number): void {
-    const policy = this.#policy;
-    if (policy === LRU) {
-      if (this.#indexed) this.#moveToFront(entry);
-      else this.tags[(entry << 2) + 3] = this.#tick();
-    } else if (policy === TREE_PLRU) {
-      this.#pointAway(entry);
-    }
+  /** Set of a key when it is not the top bits of a hash. */
+  #remainder(key0: number, key1: number): number {
+    if (this.#lowBits) return (key0 >>> 0) % this.#sets;
+    return Math.floor(((mix(key0, key1) >>> 0) * this.#sets) / 4294967296);
   }
 
   #tick(): number {
@@ -230,8 +241,7 @@ export class SetAssoc {
   /** Frees a way of the key's set, or finds one free. */
   #place(key0: number, key1: number): number {
     const tags = this.tags;
-    const set = this.#setOf(key0, key1);
-    const first = Math.imul(set, this.#ways);
+    const first = this.#firstWord(key0, key1) >> 2;
     let victim = first;
     let oldest = tags[(first << 2) + 3]!;
     const end = first + this.#ways;
@@ -246,7 +256,7 @@ export class SetAssoc {
     this.replacedKey1 = -1;
     if (oldest === 0) return victim;
     if (this.#policy === RANDOM) victim = first + this.#draw(this.#ways);
-    else if (this.#policy === TREE_PLRU) victim = first + this.#treeVictim(set);
+    else if (this.#policy === TREE_PLRU) victim = first + this.#treeVictim(Math.floor(first / this.#ways));
     this.#evict(victim);
     return victim;
   }

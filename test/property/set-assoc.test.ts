@@ -81,7 +81,7 @@ test('LRU and FIFO caches of any shape behave like lists', () => {
           const entry = cache.find(key, key1, generation);
           expect(entry >= 0).toBe(naive.access(key, group));
           if (entry >= 0) expect(cache.values[entry * 2]).toBe(key + group);
-          else cache.fill(key, key1, generation, key + group, 0, 0);
+          else cache.fill(key, key1, generation, key + group, 0);
         } else if (op === 'remove') {
           expect(cache.remove(key, key1, generation)).toBe(naive.remove(key, group));
         } else {

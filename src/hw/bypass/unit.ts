@@ -3,7 +3,7 @@
  * exist, so a driver must not be attached to it.
  */
 import type { Tick } from '../../units.ts';
-import { DeviceLinks, type LinkTiming } from '../device-link.ts';
+import { DeviceLinks, LinkTick, type LinkTiming } from '../device-link.ts';
 import { type CounterSnapshot, type DmaColumns, DmaOutcome, type IommuUnit, type ResultColumns } from '../unit.ts';
 
 const PAGE_BYTES = 4096;
@@ -22,7 +22,7 @@ export class BypassUnit implements IommuUnit {
 
   constructor(name: string, link: LinkTiming, deviceCount: number) {
     this.name = name;
-    this.#links = new DeviceLinks(link, deviceCount);
+    this.#links = new DeviceLinks(link, deviceCount, 0);
     this.#bytesDone = new Float64Array(deviceCount);
     this.#issue = new Float64Array(deviceCount);
     this.#arrive = new Float64Array(deviceCount);
@@ -31,6 +31,7 @@ export class BypassUnit implements IommuUnit {
 
   translate(input: DmaColumns, from: number, to: number, limit: Tick, out: ResultColumns): number {
     const links = this.#links;
+    const { ticks } = links;
     const { maxReadChunkBytes, maxWriteChunkBytes } = links;
     for (let row = from; row < to; row++) {
       const device = input.device[row]!;
@@ -44,14 +45,19 @@ export class BypassUnit implements IommuUnit {
       let done = this.#bytesDone[device]!;
       while (done < size) {
         const piece = Math.min(size - done, PAGE_BYTES - ((low + done) % PAGE_BYTES), chunkLimit);
-        const issue = links.offer(port, piece, earliest);
+        ticks[LinkTick.earliest] = earliest;
+        links.offer(port, piece);
+        const issue = ticks[LinkTick.issue]!;
         if (issue >= limit) {
           this.#bytesDone[device] = done;
           out.issueTick[row] = issue;
           return row;
         }
-        const arrival = links.commit(port, issue);
-        const complete = links.complete(port, arrival, arrival, 0);
+        links.commit(port);
+        const arrival = ticks[LinkTick.arrival]!;
+        ticks[LinkTick.ready] = arrival;
+        links.complete(port);
+        const complete = ticks[LinkTick.done]!;
         this.#requests += links.tlpCount(port);
         if (done === 0) {
           this.#issue[device] = issue;

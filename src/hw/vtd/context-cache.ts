@@ -53,7 +53,7 @@ export class ContextCache {
     this.fetch(sourceId, rootPfn, scalable);
     this.replacedRequester = -1;
     if (this.fault !== FaultReason.none || this.#cache === undefined) return;
-    const entry = this.#cache.fill(sourceId, 0, 0, requester, 0, 0);
+    const entry = this.#cache.fill(sourceId, 0, 0, requester, 0);
     this.replacedRequester = this.#cache.replacedValue0;
     this.#contents.set(this.words, entry * ENTRY_WORDS);
   }
@@ -117,7 +117,7 @@ export class ContextCache {
   seed(sourceId: number, requester: number, words: readonly number[]): void {
     this.invalidate(sourceId);
     if (this.#cache === undefined) return;
-    const entry = this.#cache.fill(sourceId, 0, 0, requester, 0, 0);
+    const entry = this.#cache.fill(sourceId, 0, 0, requester, 0);
     this.#contents.set(words, entry * ENTRY_WORDS);
   }
 

@@ -76,20 +76,12 @@ export class Iotlb {
     return -1;
   }
 
-  /** Stores a translation of the given size; `low`, `high` may be any page inside it. @hot */
-  fill(
-    space: number,
-    size: number,
-    low: number,
-    high: number,
-    value0: number,
-    value1: number,
-    validFrom: number,
-  ): number {
+  /** Stores a translation of the given size; `low`, `high` may be any page inside it. The caller sets the entry's ready tick. @hot */
+  fill(space: number, size: number, low: number, high: number, value0: number, value1: number): number {
     this.#spaces.sizesInUse[space]! |= 1 << size;
     const key0 = keyLow(low, high, size);
     const key1 = (space << GROUP_SHIFT) | keyHigh(high, size);
-    return this.cache.fill(key0, key1, this.#spaces.leaf.current[space]!, value0, value1, validFrom);
+    return this.cache.fill(key0, key1, this.#spaces.leaf.current[space]!, value0, value1);
   }
 
   /** Drops every entry. */

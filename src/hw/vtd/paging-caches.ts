@@ -11,6 +11,8 @@ export const MAX_LEVELS = 5;
 
 /** The paging-structure caches of one unit, for one stage. */
 export class PagingCaches {
+  /** [ps] Element 0: argument of {@link deepest} and {@link fill}. */
+  readonly atTick = new Float64Array(1);
   /** Of the last {@link deepest}: slot of the table to read next, and the permissions on the way to it. */
   tableSlot = 0;
   prot = 0;
@@ -31,10 +33,11 @@ export class PagingCaches {
   }
 
   /**
-   * Looks for the deepest table known at `atTick`. Returns the level of the table to read next (1 = leaf table), or 0
+   * Looks for the deepest table known at {@link atTick}. Returns the level of the table to read next (1 = leaf table), or 0
    * when nothing is cached and the walk begins at the root. @hot
    */
-  deepest(space: number, low: number, high: number, rootLevel: number, atTick: number): number {
+  deepest(space: number, low: number, high: number, rootLevel: number): number {
+    const atTick = this.atTick[0]!;
     const generation = this.#spaces.nonLeaf.current[space]!;
     for (let level = 2; level <= rootLevel; level++) {
       const cache = this.#levels[level];
@@ -48,16 +51,8 @@ export class PagingCaches {
     return 0;
   }
 
-  /** Remembers that the entry read at `level` leads to `tableSlot`. @hot */
-  fill(
-    level: number,
-    space: number,
-    low: number,
-    high: number,
-    tableSlot: number,
-    prot: number,
-    validFrom: number,
-  ): void {
+  /** Remembers that the entry read at `level` leads to `tableSlot`, known from {@link atTick} on. @hot */
+  fill(level: number, space: number, low: number, high: number, tableSlot: number, prot: number): void {
     const cache = this.#levels[level];
     if (cache === undefined) return;
     const generation = this.#spaces.nonLeaf.current[space]!;
@@ -65,7 +60,8 @@ export class PagingCaches {
     const region1 = key1(space, high, level);
     // Present but not yet valid: a walk under way got there first.
     if (cache.peek(region0, region1, generation) >= 0) return;
-    cache.fill(region0, region1, generation, tableSlot, prot, validFrom);
+    const entry = cache.fill(region0, region1, generation, tableSlot, prot);
+    cache.readyTick[entry] = this.atTick[0]!;
   }
 
   /** Drops all entries of a space. */

@@ -52,7 +52,7 @@ export class PasidCache {
     this.replacedSource = -1;
     this.replacedPasid = -1;
     if (this.fault !== FaultReason.none || this.#cache === undefined) return;
-    const entry = this.#cache.fill(sourceId, pasid, 0, sourceId, 0, 0);
+    const entry = this.#cache.fill(sourceId, pasid, 0, sourceId, 0);
     if (this.#cache.replacedValue0 >= 0) {
       this.replacedSource = this.#cache.replacedValue0;
       this.replacedPasid = this.#cache.replacedKey1;

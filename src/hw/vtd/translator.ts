@@ -7,28 +7,26 @@
  * entry of the future joins the walk. Whatever invalidation comes first drops the entry, so a walk that was under way
  * leaves nothing behind. Context and PASID caches are consulted on IOTLB misses only, as counters of real units show.
  */
-
 import { NEVER } from '../../units.ts';
 import type { PhysicalMemory } from '../memory.ts';
-import { ServerPool } from '../server.ts';
-import { SetAssoc } from '../set-assoc.ts';
 import { DmaFlag, DmaOutcome } from '../unit.ts';
 import { AddressSpaces } from './address-spaces.ts';
 import { BindingKind, type Bindings } from './binding.ts';
-import type { VtdConfig } from './config.ts';
+import type { TranslationTiming, VtdConfig } from './config.ts';
 import { Counter, TimePart, TimeSums, type UnitCounters } from './counters.ts';
 import { FaultReason } from './fault-reasons.ts';
 import type { FaultRecorder } from './faults.ts';
 import { Iotlb, packValue1, VALUE_PFN_HIGH, VALUE_PROT_SHIFT, VALUE_SIZE_SHIFT } from './iotlb.ts';
 import { PagingCaches } from './paging-caches.ts';
 import { BindingResolver } from './resolver.ts';
+import { WalkSchedule, WalkTick } from './walk-schedule.ts';
 import { PROT_READ, PROT_WRITE, Walker } from './walker.ts';
 
 /** Indices of {@link Translator.result}. */
 export const Result = { outcome: 0, fault: 1, reads: 2, pageShift: 3, pfnLow: 4, pfnHigh: 5 } as const;
 
-const ROOT_PROT = PROT_READ | PROT_WRITE;
-const REGION_SHIFT = 9;
+/** Permissions before the first table. */
+export const ROOT_PROT = PROT_READ | PROT_WRITE;
 
 /** The translation path of one unit. */
 export class Translator {
@@ -38,20 +36,19 @@ export class Translator {
   readonly ssPaging: PagingCaches;
   readonly fsPaging: PagingCaches;
   readonly resolver: BindingResolver;
+  readonly walker: Walker;
   readonly counters: UnitCounters;
   readonly times = new TimeSums();
+  readonly config: VtdConfig;
   /** Outcome of the last {@link translate}, by {@link Result}. */
   readonly result = new Int32Array(6);
-  /** [ps] Element 0: when the last translation was ready. */
-  readonly readyTick = new Float64Array(1);
+  /** [ps] By {@link WalkTick}: `arrival` goes in, `ready` comes out. */
+  readonly ticks: Float64Array;
   /** Global enable (GSTS.TES). */
   enabled = false;
 
-  readonly #config: VtdConfig;
-  readonly #walker: Walker;
-  readonly #walkers: ServerPool;
-  /** Walks under way by 2 MiB region; `readyTick` is when the region is free. */
-  readonly #regions: SetAssoc | undefined;
+  readonly #timing: TranslationTiming;
+  readonly #schedule: WalkSchedule;
   readonly #faults: FaultRecorder;
   /** The binding just resolved may be kept: its entries are cached. */
   #keepBinding = false;
@@ -63,195 +60,139 @@ export class Translator {
     counters: UnitCounters,
     faults: FaultRecorder,
   ) {
-    this.#config = config;
+    this.config = config;
     this.bindings = bindings;
     this.counters = counters;
+    this.#timing = config.translation;
     this.#faults = faults;
     this.iotlb = new Iotlb(config.iotlb, this.spaces, config.iotlbRules);
     this.ssPaging = new PagingCaches(config.pagingCaches, this.spaces);
     this.fsPaging = new PagingCaches(config.pagingCaches, this.spaces);
     this.resolver = new BindingResolver(config, memory, this.spaces, bindings, counters, () => this.#flushAll());
-    this.#walker = new Walker(memory, config.faultCodes);
-    this.#walkers = new ServerPool(config.translation.walkers);
-    this.#regions = config.translation.serialiseRegion
-      ? new SetAssoc({ entries: 64, ways: 0, policy: 'lru', indexing: 'hash' }, { current: new Int32Array(0) })
-      : undefined;
+    this.walker = new Walker(memory, config.faultCodes);
+    this.#schedule = new WalkSchedule(config.translation, counters, this.times);
+    this.ticks = this.#schedule.ticks;
   }
 
   /**
-   * Translates the page (`low`, `high` = page number words) for a slot. `arrival` is when the request's first TLP
-   * reached the unit, `tlps` how many it has. Leaves the answer in {@link result} and {@link readyTick}. @hot
+   * Translates the page (`low`, `high` = page number words) for a slot. `ticks[arrival]` is when the request's first TLP
+   * reached the unit, `tlps` how many it has. Leaves the answer in {@link result} and `ticks[ready]`. @hot
    */
-  translate(slot: number, low: number, high: number, flags: number, arrival: number, tlps: number): void {
-    const result = this.result;
+  translate(slot: number, low: number, high: number, flags: number, tlps: number): void {
+    const { result, ticks } = this;
     result[Result.reads] = 0;
     result[Result.fault] = 0;
     result[Result.pageShift] = 0;
     result[Result.pfnLow] = low;
     result[Result.pfnHigh] = high;
-    this.readyTick[0] = arrival;
+    ticks[WalkTick.from] = ticks[WalkTick.arrival]!;
+    ticks[WalkTick.ready] = ticks[WalkTick.arrival]!;
+    const counts = this.counters.values;
     if (!this.enabled || (flags & DmaFlag.translated) !== 0) {
       this.#passThrough(tlps);
       return;
     }
     if (high === 0 && low >>> 8 === 0xfee && (flags & DmaFlag.write) !== 0) {
       // VT-d spec 3.14: writes to 0xFEEx_xxxx are interrupt requests.
-      this.counters.values[Counter['model.interrupt_writes']]! += tlps;
+      counts[Counter['model.interrupt_writes']]! += tlps;
       this.#passThrough(tlps);
       return;
     }
-    const counts = this.counters.values;
     counts[Counter.iommu_requests]! += tlps;
     counts[Counter.iotlb_lookup]! += tlps;
     counts[Counter.iotlb_hit]! += tlps - 1;
-    if (this.#config.iotlbRules.tag === 'source') this.#translateBySource(slot, low, high, flags, arrival, tlps);
-    else this.#translateByDomain(slot, low, high, flags, arrival, tlps);
+    if (this.config.iotlbRules.tag === 'source') this.#translateBySource(slot, low, high, flags, tlps);
+    else this.#translateByDomain(slot, low, high, flags, tlps);
   }
 
-  /** Answers as {@link translate} would, into {@link result}, without any effect on caches, counters or tables. */
-  probe(slot: number, low: number, high: number, flags: number): void {
-    const { bindings, result } = this;
-    result.fill(0);
-    result[Result.pfnLow] = low;
-    result[Result.pfnHigh] = high;
-    result[Result.outcome] = DmaOutcome.passThrough;
-    if (!this.enabled || (flags & DmaFlag.translated) !== 0) return;
-    const bySource = this.#config.iotlbRules.tag === 'source';
-    if (bySource && this.#probeEntry(this.spaces.of(slot, -1), low, high & 0x1fff, flags)) return;
-    if (bySource || bindings.readyTick[slot] === NEVER) {
-      this.resolver.peek(slot);
-      if (this.resolver.fault !== FaultReason.none) {
-        this.#probedFault(this.resolver.fault);
-        return;
-      }
-    }
-    if (bindings.kind[slot] === BindingKind.passThrough) return;
-    const pages = this.#canonical(slot, low, high);
-    if (pages < 0) {
-      this.#probedFault(this.#widthFault(slot));
-      return;
-    }
-    if (!bySource && this.#probeEntry(bindings.space[slot]!, low, pages, flags)) return;
-    const walker = this.#walker;
-    walker.readOnly = true;
-    this.#walk(slot, bindings.rootSlot[slot]!, bindings.rootLevel[slot]!, ROOT_PROT, low, pages, flags);
-    walker.readOnly = false;
-    if (walker.fault !== FaultReason.none) {
-      this.#probedFault(walker.fault);
-      return;
-    }
-    result[Result.outcome] = DmaOutcome.miss;
-    this.#answerLeaf(low);
-  }
-
-  #probeEntry(space: number, low: number, high: number, flags: number): boolean {
-    const entry = this.iotlb.peek(space, low, high);
-    if (entry < 0 || !this.#permits(entry, flags)) return false;
-    const { values } = this.iotlb.cache;
-    const value1 = values[(entry << 1) + 1]!;
-    this.result[Result.outcome] = DmaOutcome.hit;
-    this.#answer((value1 >>> VALUE_SIZE_SHIFT) & 3, values[entry << 1]!, value1 & VALUE_PFN_HIGH, low);
-    return true;
-  }
-
-  #probedFault(reason: number): void {
-    this.result[Result.outcome] = DmaOutcome.fault;
-    this.result[Result.fault] = reason;
-  }
-
-  /** Free walkers, nothing under way. */
-  resetServers(): void {
-    this.#walkers.reset();
-    this.#regions?.clear();
-  }
-
-  #translateByDomain(slot: number, low: number, high: number, flags: number, arrival: number, tlps: number): void {
-    const { bindings } = this;
+  #translateByDomain(slot: number, low: number, high: number, flags: number, tlps: number): void {
+    const { bindings, ticks } = this;
     let contextReads = 0;
-    let from = arrival;
+    const arrival = ticks[WalkTick.arrival]!;
     const bound = bindings.readyTick[slot]!;
     if (arrival < bound) {
       if (bound === NEVER) {
         contextReads = this.resolver.resolve(slot);
         if (this.resolver.fault !== FaultReason.none) {
-          this.#contextFault(slot, low, high, flags, arrival, contextReads);
+          this.#contextFault(slot, low, high, flags, contextReads);
           return;
         }
         this.#keepBinding = this.resolver.cached;
       } else {
         // Another request is fetching the entries: join it.
-        from = bound;
+        ticks[WalkTick.from] = bound;
         this.times.low[TimePart.walkQueue]! += bound - arrival;
       }
     }
     if (bindings.kind[slot] === BindingKind.passThrough) {
-      this.#finishContext(slot, from, contextReads, flags);
-      this.#passThroughBound(this.readyTick[0]!, tlps);
+      this.#finishContext(slot, contextReads, flags);
+      this.#passThroughBound(tlps);
       return;
     }
-    const pages = this.#canonical(slot, low, high);
+    const pages = this.tableHigh(slot, low, high);
     if (pages < 0) {
-      this.#finishContext(slot, from, contextReads, flags);
-      this.#fault(slot, low, high, flags, this.#widthFault(slot));
+      this.#finishContext(slot, contextReads, flags);
+      this.#fault(slot, low, high, flags, this.widthFault(slot), true);
       return;
     }
     const entry = this.iotlb.lookup(bindings.space[slot]!, low, pages);
     if (entry >= 0) {
-      if (this.#permits(entry, flags)) {
-        this.#finishContext(slot, from, contextReads, flags);
-        this.#useEntry(entry, low, this.readyTick[0]!, tlps);
+      if (this.permits(entry, flags)) {
+        this.#finishContext(slot, contextReads, flags);
+        this.#useEntry(entry, low, tlps);
         return;
       }
       // A write to a page cached as clean, or a missing permission: the tables decide.
       this.iotlb.cache.drop(entry);
     }
-    this.#miss(slot, low, pages, high, flags, from, contextReads, tlps);
+    this.#miss(slot, low, pages, high, flags, contextReads, tlps);
   }
 
   /** Requester-tagged IOTLB: looked up before the context, as QEMU does; binding resolved on a miss. */
-  #translateBySource(slot: number, low: number, high: number, flags: number, arrival: number, tlps: number): void {
+  #translateBySource(slot: number, low: number, high: number, flags: number, tlps: number): void {
     const { bindings } = this;
     const tagged = this.spaces.of(slot, -1);
     const entry = this.iotlb.lookup(tagged, low, high & 0x1fff);
     if (entry >= 0) {
-      this.#useEntry(entry, low, arrival, tlps);
+      this.#useEntry(entry, low, tlps);
       return;
     }
     const contextReads = this.resolver.resolve(slot);
     if (this.resolver.fault !== FaultReason.none) {
-      this.#contextFault(slot, low, high, flags, arrival, contextReads);
+      this.#contextFault(slot, low, high, flags, contextReads);
       return;
     }
     bindings.space[slot] = tagged;
     if (bindings.kind[slot] === BindingKind.passThrough) {
-      this.#passThroughBound(arrival, tlps);
+      this.#passThroughBound(tlps);
       return;
     }
-    const pages = this.#canonical(slot, low, high);
-    if (pages < 0) {
-      this.#fault(slot, low, high, flags, this.#widthFault(slot));
-      return;
-    }
-    this.#miss(slot, low, pages, high, flags, arrival, contextReads, tlps);
+    const pages = this.tableHigh(slot, low, high);
+    if (pages < 0) this.#fault(slot, low, high, flags, this.widthFault(slot), true);
+    else this.#miss(slot, low, pages, high, flags, contextReads, tlps);
   }
 
-  #useEntry(entry: number, low: number, from: number, tlps: number): void {
+  /** Answers from an IOTLB entry that may become valid only later; `ticks[ready]` is when it is looked up. */
+  #useEntry(entry: number, low: number, tlps: number): void {
+    const { ticks, result } = this;
+    const { cache } = this.iotlb;
     const counts = this.counters.values;
-    const validFrom = this.iotlb.cache.readyTick[entry]!;
-    const merged = validFrom > from;
-    const { hitTicks } = this.#config.translation;
+    const { hitTicks } = this.#timing;
+    const from = ticks[WalkTick.ready]!;
+    const validFrom = cache.readyTick[entry]!;
     counts[Counter.iotlb_hit]!++;
-    if (merged) {
+    this.times.low[TimePart.iotlbHit]! += hitTicks;
+    if (validFrom > from) {
       counts[Counter['model.iotlb_relookup']]! += tlps;
       counts[Counter['model.merged_misses']]!++;
       this.times.low[TimePart.walkQueue]! += validFrom - from;
+      ticks[WalkTick.ready] = validFrom + hitTicks;
+      result[Result.outcome] = DmaOutcome.mergedMiss;
+    } else {
+      ticks[WalkTick.ready] = from + hitTicks;
+      result[Result.outcome] = DmaOutcome.hit;
     }
-    this.times.low[TimePart.iotlbHit]! += hitTicks;
-    this.readyTick[0] = (merged ? validFrom : from) + hitTicks;
-    this.result[Result.outcome] = merged ? DmaOutcome.mergedMiss : DmaOutcome.hit;
-    const value1 = this.iotlb.cache.values[(entry << 1) + 1]!;
-    const size = (value1 >>> VALUE_SIZE_SHIFT) & 3;
-    this.#answer(size, this.iotlb.cache.values[entry << 1]!, value1 & VALUE_PFN_HIGH, low);
+    this.answerEntry(entry, low);
   }
 
   #miss(
@@ -260,30 +201,22 @@ export class Translator {
     pages: number,
     high: number,
     flags: number,
-    from: number,
     contextReads: number,
     tlps: number,
   ): void {
-    const { bindings } = this;
-    const timing = this.#config.translation;
+    const { bindings, ticks, walker } = this;
     const counts = this.counters.values;
+    const schedule = this.#schedule;
     const space = bindings.space[slot]!;
     const first = bindings.kind[slot] === BindingKind.firstStage;
     const paging = first ? this.fsPaging : this.ssPaging;
-
-    const server = this.#walkers.earliest();
-    let start = this.#startAt(server, from);
-    let region = -1;
-    if (this.#regions !== undefined) {
-      region = this.#regionOf(space, low, pages);
-      const free = this.#regions.readyTick[region]!;
-      if (free > start) start = free;
-    }
+    schedule.beginInRegion(space, low, pages);
 
     // Deepest cached table.
     const rootLevel = bindings.rootLevel[slot]!;
     counts[first ? Counter.fs_nonleaf_lookup : Counter.ss_nonleaf_lookup]!++;
-    let level = paging.deepest(space, low, pages, rootLevel, start);
+    paging.atTick[0] = ticks[WalkTick.start]!;
+    let level = paging.deepest(space, low, pages, rootLevel);
     let table = bindings.rootSlot[slot]!;
     let prot = ROOT_PROT;
     if (level > 0) {
@@ -294,83 +227,79 @@ export class Translator {
       level = rootLevel;
     }
 
-    // Read the tables.
-    const walker = this.#walker;
-    this.#walk(slot, table, level, prot, low, pages, flags);
-    const { reads, fault } = walker;
+    // Read the tables, charge the time.
+    this.walk(slot, table, level, prot, low, pages, flags);
+    const { reads, fault, size } = walker;
     counts[Counter.iommu_mrds]! += reads;
     counts[Counter['model.page_walks']]!++;
     counts[Counter['model.walks_1_read'] + Math.min(reads, 4) - 1]!++;
-
-    // Time.
-    const contextTicks = contextReads * timing.walkReadTicks;
-    const pageTicks = timing.walkFixedTicks + reads * timing.walkReadTicks;
-    const ready = start + contextTicks + pageTicks;
-    const extra = (flags & DmaFlag.write) !== 0 ? timing.busyExtraWriteTicks : timing.busyExtraReadTicks;
-    const busy = contextTicks + pageTicks + extra;
-    this.#walkers.busyUntil[server] = start + busy;
-    if (this.#regions !== undefined) this.#regions.readyTick[region] = start + busy;
-    this.readyTick[0] = ready;
-    counts[Counter.pw_occupancy]! += busy;
-    const { low: sums } = this.times;
-    sums[TimePart.walkQueue]! += start - from;
-    sums[TimePart.contextWalk]! += contextTicks;
-    sums[TimePart.pageWalk]! += pageTicks;
-    this.#bound(slot, start + timing.walkFixedTicks + contextTicks);
+    counts[Counter['model.iotlb_relookup']]! += tlps - 1;
+    schedule.end(contextReads, reads, (flags & DmaFlag.write) !== 0);
+    this.#bound(slot);
     this.result[Result.reads] = contextReads + reads;
-    if (tlps > 1) counts[Counter['model.iotlb_relookup']]! += tlps - 1;
 
     // Fill: each upper level from the end of its own read on, the leaf at the end.
-    const known = fault === FaultReason.none ? walker.size + 1 : level - reads + 1;
+    const readTicks = this.#timing.walkReadTicks;
+    const known = fault === FaultReason.none ? size + 1 : level - reads + 1;
     for (let at = level; at > known; at--) {
-      const done = start + timing.walkFixedTicks + contextTicks + (level - at + 1) * timing.walkReadTicks;
-      paging.fill(at, space, low, pages, walker.pathSlot[at]!, walker.pathProt[at]!, done);
+      paging.atTick[0] = ticks[WalkTick.bound]! + (level - at + 1) * readTicks;
+      paging.fill(at, space, low, pages, walker.pathSlot[at]!, walker.pathProt[at]!);
     }
     if (fault !== FaultReason.none) {
-      this.#fault(slot, low, high, flags, fault);
+      this.#fault(slot, low, high, flags, fault, true);
       return;
     }
     this.result[Result.outcome] = DmaOutcome.miss;
-    this.#answerLeaf(low);
-    const { size } = walker;
+    this.answerLeaf(low);
+    // APPROX: translations of the upper half of a first-stage address space are not cached.
+    if (pages !== high) return;
     const frameLow = this.result[Result.pfnLow]! & ~((1 << (9 * size)) - 1);
     const value1 = packValue1(bindings.domainId[slot]!, size, walker.prot, this.result[Result.pfnHigh]!);
-    // APPROX: translations of the upper half of a first-stage address space are not cached.
-    if (pages === high) this.iotlb.fill(space, size, low, pages, frameLow, value1, ready);
+    const entry = this.iotlb.fill(space, size, low, pages, frameLow, value1);
+    this.iotlb.cache.readyTick[entry] = ticks[WalkTick.ready]!;
   }
 
-  #walk(slot: number, table: number, level: number, prot: number, low: number, high: number, flags: number): void {
+  /** Walks the slot's tables from `table` at `level` on; the answer is in {@link walker}. @hot */
+  walk(slot: number, table: number, level: number, prot: number, low: number, high: number, flags: number): void {
     const { bindings } = this;
     if (bindings.kind[slot] === BindingKind.firstStage) {
-      this.#walker.firstStage(table, level, prot, low, high, flags);
+      this.walker.firstStage(table, level, prot, low, high, flags);
       return;
     }
     const accessDirty = bindings.accessDirty[slot] === 1;
-    this.#walker.secondStage(table, level, prot, low, high, flags, this.resolver.scalable, accessDirty);
+    this.walker.secondStage(table, level, prot, low, high, flags, this.resolver.scalable, accessDirty);
+  }
+
+  /** Answers with an IOTLB entry. */
+  answerEntry(entry: number, low: number): void {
+    const { values } = this.iotlb.cache;
+    const value1 = values[(entry << 1) + 1]!;
+    this.#answer((value1 >>> VALUE_SIZE_SHIFT) & 3, values[entry << 1]!, value1 & VALUE_PFN_HIGH, low);
   }
 
   /** Answers with the leaf that the walker found. */
-  #answerLeaf(low: number): void {
-    const { size, leafLow, leafHigh } = this.#walker;
+  answerLeaf(low: number): void {
+    const { size, leafLow, leafHigh } = this.walker;
     const frameLow = ((leafHigh << 20) | (leafLow >>> 12)) & ~((1 << (9 * size)) - 1);
     this.#answer(size, frameLow, (leafHigh >>> 12) & VALUE_PFN_HIGH, low);
   }
 
   #answer(size: number, frameLow: number, frameHigh: number, low: number): void {
-    const result = this.result;
+    const { result } = this;
     result[Result.pageShift] = 12 + 9 * size;
     result[Result.pfnLow] = frameLow | (low & ((1 << (9 * size)) - 1));
     result[Result.pfnHigh] = frameHigh;
   }
 
-  #permits(entry: number, flags: number): boolean {
-    if (!this.#config.iotlbRules.hitChecksPermission) return true;
+  /** Whether an IOTLB entry allows the access. */
+  permits(entry: number, flags: number): boolean {
+    if (!this.config.iotlbRules.hitChecksPermission) return true;
     const needed = (flags & DmaFlag.write) !== 0 ? PROT_WRITE : PROT_READ;
     return ((this.iotlb.cache.values[(entry << 1) + 1]! >>> VALUE_PROT_SHIFT) & needed) !== 0;
   }
 
   /** High word of the page number as far as the tables index it, or -1 when the address is too wide. */
-  #canonical(slot: number, low: number, high: number): number {
+  tableHigh(slot: number, low: number, high: number): number {
     const bits = 9 * this.bindings.rootLevel[slot]! - 32;
     if (bits < 0) return high === 0 && low >>> (32 + bits) === 0 ? 0 : -1;
     if (this.bindings.kind[slot] !== BindingKind.firstStage) return high >>> bits === 0 ? high : -1;
@@ -379,61 +308,41 @@ export class Translator {
     return top === 0xfffff >> (bits - 1) ? high & ((1 << bits) - 1) : -1;
   }
 
-  #widthFault(slot: number): number {
+  /** Fault reason of an address that is too wide. */
+  widthFault(slot: number): number {
     if (this.bindings.kind[slot] === BindingKind.firstStage) return FaultReason.fsNotCanonical;
-    return this.resolver.scalable ? this.#config.faultCodes.scalableSsBeyondWidth : FaultReason.addressBeyondWidth;
+    return this.resolver.scalable ? this.config.faultCodes.scalableSsBeyondWidth : FaultReason.addressBeyondWidth;
   }
 
-  /** When a walk that is wanted at `from` can start on `server`. */
-  #startAt(server: number, from: number): number {
-    const free = this.#walkers.busyUntil[server]!;
-    if (free <= from) return from;
-    this.counters.values[Counter.iommu_mem_blocked]! += free - from;
-    return free;
-  }
-
-  /** Entry of the 2 MiB region in {@link #regions}. */
-  #regionOf(space: number, low: number, high: number): number {
-    const regions = this.#regions!;
-    const key0 = (low >>> REGION_SHIFT) | (high << (32 - REGION_SHIFT));
-    const entry = regions.find(key0, space, 0);
-    return entry >= 0 ? entry : regions.fill(key0, space, 0, 0, 0, 0);
-  }
-
-  /** Charges a context walk that no page walk follows; leaves when it ended in {@link readyTick}. */
-  #finishContext(slot: number, from: number, contextReads: number, flags: number): void {
-    let ready = from;
+  /** Charges a context walk that no page walk follows; leaves when it ended in `ticks[ready]`. */
+  #finishContext(slot: number, contextReads: number, flags: number): void {
+    const { ticks } = this;
     if (contextReads > 0) {
-      const timing = this.#config.translation;
-      const server = this.#walkers.earliest();
-      const start = this.#startAt(server, from);
-      const ticks = timing.walkFixedTicks + contextReads * timing.walkReadTicks;
-      const extra = (flags & DmaFlag.write) !== 0 ? timing.busyExtraWriteTicks : timing.busyExtraReadTicks;
-      this.#walkers.busyUntil[server] = start + ticks + extra;
-      this.counters.values[Counter.pw_occupancy]! += ticks + extra;
-      this.times.low[TimePart.walkQueue]! += start - from;
-      this.times.low[TimePart.contextWalk]! += ticks;
+      this.#schedule.begin();
+      this.#schedule.end(contextReads, 0, (flags & DmaFlag.write) !== 0);
       this.result[Result.reads] = contextReads;
-      ready = start + ticks;
+    } else {
+      ticks[WalkTick.bound] = ticks[WalkTick.from]!;
+      ticks[WalkTick.ready] = ticks[WalkTick.from]!;
     }
-    this.readyTick[0] = ready;
-    this.#bound(slot, ready);
+    this.#bound(slot);
   }
 
-  /** The binding resolved for this request can be used by others from `atTick` on, if its entries were cached. */
-  #bound(slot: number, atTick: number): void {
+  /** The binding resolved for this request can be used by others from `ticks[bound]` on, if its entries were cached. */
+  #bound(slot: number): void {
     if (!this.#keepBinding) return;
     this.#keepBinding = false;
-    this.bindings.readyTick[slot] = atTick;
+    this.bindings.readyTick[slot] = this.ticks[WalkTick.bound]!;
   }
 
-  #contextFault(slot: number, low: number, high: number, flags: number, arrival: number, reads: number): void {
+  #contextFault(slot: number, low: number, high: number, flags: number, reads: number): void {
     this.#keepBinding = false;
-    this.#finishContext(slot, arrival, reads, flags);
+    this.#finishContext(slot, reads, flags);
     this.#fault(slot, low, high, flags, this.resolver.fault, false);
   }
 
-  #fault(slot: number, low: number, high: number, flags: number, reason: number, walked = true): void {
+  /** `walked`: the fault comes from the page walk, not from context or PASID entries. */
+  #fault(slot: number, low: number, high: number, flags: number, reason: number, walked: boolean): void {
     this.result[Result.outcome] = DmaOutcome.fault;
     this.result[Result.fault] = reason;
     this.counters.values[Counter['model.faults']]!++;
@@ -442,8 +351,9 @@ export class Translator {
     const sourceId = bindings.sourceIds[bindings.requester(slot)]!;
     const write = (flags & DmaFlag.write) !== 0;
     const pasid = bindings.pasid(slot);
-    const carriesRid = walked && this.resolver.scalable && this.#config.faultCodes.walkFaultsCarryRidPasid;
-    this.#faults.report(sourceId, pasid, pasid > 0 || carriesRid, reason, write, low, high, this.readyTick[0]!);
+    const carriesRid = walked && this.resolver.scalable && this.config.faultCodes.walkFaultsCarryRidPasid;
+    const readyTick = this.ticks[WalkTick.ready]!;
+    this.#faults.report(sourceId, pasid, pasid > 0 || carriesRid, reason, write, low, high, readyTick);
   }
 
   #passThrough(tlps: number): void {
@@ -451,9 +361,9 @@ export class Translator {
     this.counters.values[Counter['model.pass_through']]! += tlps;
   }
 
-  #passThroughBound(from: number, tlps: number): void {
-    const { hitTicks } = this.#config.translation;
-    this.readyTick[0] = from + hitTicks;
+  #passThroughBound(tlps: number): void {
+    const { hitTicks } = this.#timing;
+    this.ticks[WalkTick.ready]! += hitTicks;
     this.times.low[TimePart.iotlbHit]! += hitTicks;
     this.counters.values[Counter.iotlb_hit]!++;
     this.#passThrough(tlps);

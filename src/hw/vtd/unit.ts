@@ -10,7 +10,7 @@ import type { Pasid, SourceId } from '../../address.ts';
 import { assert } from '../../assert.ts';
 import type { Timeline } from '../../timeline.ts';
 import type { Tick } from '../../units.ts';
-import { DeviceLinks } from '../device-link.ts';
+import { DeviceLinks, LinkTick } from '../device-link.ts';
 import type { PhysicalMemory } from '../memory.ts';
 import { type CounterSnapshot, type DmaColumns, DmaOutcome, type IommuUnit, type ResultColumns } from '../unit.ts';
 import { Bindings } from './binding.ts';
@@ -20,9 +20,11 @@ import { FaultRecorder } from './faults.ts';
 import { InvalidationExecutor } from './invalidation.ts';
 import { InvalidationQueue, type QueueMode, type QueueStatistics } from './invalidation-queue.ts';
 import { MAX_PAGE_HIGH, packValue1, VALUE_PFN_HIGH, VALUE_PROT_SHIFT, VALUE_SIZE_SHIFT } from './iotlb.ts';
+import { probe } from './prober.ts';
 import { RegisterFile } from './register-file.ts';
 import { RowProgress } from './row-progress.ts';
 import { Result, Translator } from './translator.ts';
+import { WalkTick } from './walk-schedule.ts';
 
 /** What a unit needs besides its profile. */
 export interface VtdUnitOptions {
@@ -79,7 +81,7 @@ export class VtdUnit implements IommuUnit {
     this.#executor = new InvalidationExecutor(this.#translator);
     this.#queue = new InvalidationQueue(options.memory, options.timeline, config.queue, this.#executor, mode);
     this.#registers = new RegisterFile(config.cap, config.ecap, this.#translator, this.#queue, this.#faults);
-    this.#links = new DeviceLinks(config.link, deviceCount);
+    this.#links = new DeviceLinks(config.link, deviceCount, config.translation.hitTicks);
     this.#progress = new RowProgress(deviceCount);
     this.#released = new Float64Array(deviceCount);
     this.#lastIssue = new Float64Array(deviceCount);
@@ -89,6 +91,7 @@ export class VtdUnit implements IommuUnit {
     const { notBefore, device: devices, pasid: pasids, iova, bytes: sizes, flags: flagColumn } = input;
     const { issueTick, arriveTick, readyTick, doneTick, outcome, fault, walkReads, pageShift, pfn } = out;
     const links = this.#links;
+    const { ticks } = links;
     const queue = this.#queue;
     const translator = this.#translator;
     const { iotlb, spaces } = translator;
@@ -98,7 +101,7 @@ export class VtdUnit implements IommuUnit {
     const bytesDone = this.#progress.bytesDone;
     const { hitTicks, releaseInOrder } = this.#config.translation;
     const { maxReadChunkBytes, maxWriteChunkBytes } = links;
-    const slowTick = translator.readyTick;
+    const translation = translator.ticks;
     const slowResult = translator.result;
     const released = this.#released;
     const lastIssue = this.#lastIssue;
@@ -132,17 +135,20 @@ export class VtdUnit implements IommuUnit {
         let piece = 4096 - offset;
         if (piece > left) piece = left;
         if (piece > chunkLimit) piece = chunkLimit;
-        const issue = links.offer(port, piece, earliest);
+        ticks[LinkTick.earliest] = earliest;
+        links.offer(port, piece);
+        const issue = ticks[LinkTick.issue]!;
         issueTick[i] = issue;
         if (issue >= limit) {
           interrupted = true;
           break;
         }
-        const windowTick = links.windowTick;
-        const arrival = links.commit(port, issue);
+        links.commit(port);
+        const arrival = ticks[LinkTick.arrival]!;
         // Time as the device's next request: before that, it was the requests in front of it that waited.
-        let free = windowTick;
-        const since = Math.max(lastIssue[device]!, earliest);
+        let free = ticks[LinkTick.window]!;
+        let since = lastIssue[device]!;
+        if (since < earliest) since = earliest;
         if (free > since) windowTicks += free - since;
         else free = since;
         linkTicks += arrival - free;
@@ -178,8 +184,9 @@ export class VtdUnit implements IommuUnit {
           }
         }
         if (!plain) {
-          translator.translate(slot, pageLow, pageHigh, flags, arrival, links.tlpCount(port));
-          ready = slowTick[0]!;
+          translation[WalkTick.arrival] = arrival;
+          translator.translate(slot, pageLow, pageHigh, flags, links.tlpCount(port));
+          ready = translation[WalkTick.ready]!;
           outcome[i] = slowResult[Result.outcome]!;
           fault[i] = slowResult[Result.fault]!;
           walkReads[i] = slowResult[Result.reads]!;
@@ -197,14 +204,17 @@ export class VtdUnit implements IommuUnit {
         }
 
         // Completion.
-        let done: number;
-        if (outcome[i] === DmaOutcome.fault) {
-          done = links.abort(port, ready);
+        ticks[LinkTick.ready] = ready;
+        if (!plain && outcome[i] === DmaOutcome.fault) {
+          links.abort(port);
         } else {
-          done = links.complete(port, arrival, ready, hitTicks);
+          links.complete(port);
           const space = bindings.space[slot]!;
-          if (links.memoryTick > spaces.lastUse[space]!) spaces.lastUse[space] = links.memoryTick;
+          const { lastUse } = spaces;
+          const memory = ticks[LinkTick.memory]!;
+          if (memory > lastUse[space]!) lastUse[space] = memory;
         }
+        const done = ticks[LinkTick.done]!;
         memoryTicks += done - ready;
         if (done > lastDone) lastDone = done;
         arriveTick[i] = arrival;
@@ -290,13 +300,14 @@ export class VtdUnit implements IommuUnit {
    * belong to a device of the machine.
    */
   access(sourceId: SourceId, pasid: Pasid, iovaPfn: number, flags: number): AccessResult {
-    this.#translator.translate(this.#slot(sourceId, pasid), iovaPfn | 0, highWord(iovaPfn), flags, 0, 1);
+    this.#translator.ticks[WalkTick.arrival] = 0;
+    this.#translator.translate(this.#slot(sourceId, pasid), iovaPfn | 0, highWord(iovaPfn), flags, 1);
     return this.#answer();
   }
 
   /** What {@link access} would answer now; changes nothing. */
   probe(sourceId: SourceId, pasid: Pasid, iovaPfn: number, flags: number): AccessResult {
-    this.#translator.probe(this.#slot(sourceId, pasid), iovaPfn | 0, highWord(iovaPfn), flags);
+    probe(this.#translator, this.#slot(sourceId, pasid), iovaPfn | 0, highWord(iovaPfn), flags);
     return this.#answer();
   }
 
@@ -325,7 +336,8 @@ export class VtdUnit implements IommuUnit {
     const { iotlb } = this.#translator;
     const known = iotlb.peek(space, iovaPfn | 0, high);
     if (known >= 0) iotlb.cache.drop(known);
-    iotlb.fill(space, size, iovaPfn | 0, high, pfn | 0, value1, 0);
+    const entry = iotlb.fill(space, size, iovaPfn | 0, high, pfn | 0, value1);
+    iotlb.cache.readyTick[entry] = 0;
   }
 
   /** Puts a context entry (u32 words as in memory) into the context cache: start state of a recording. */

@@ -8,7 +8,7 @@ function cache(geometry: Partial<CacheGeometry> = {}): SetAssoc {
 }
 
 function fill(target: SetAssoc, ...keys: number[]): void {
-  for (const key of keys) if (target.find(key, 0, 0) < 0) target.fill(key, 0, 0, key, 0, 0);
+  for (const key of keys) if (target.find(key, 0, 0) < 0) target.fill(key, 0, 0, key, 0);
 }
 
 function present(target: SetAssoc, keys: readonly number[]): number[] {
@@ -47,11 +47,11 @@ describe.each([
   test('raising the generation of a group drops its entries and frees their ways first', () => {
     const current = new Int32Array(4);
     const grouped = new SetAssoc({ entries, ways: 0, policy: 'lru', indexing: 'hash' }, { current });
-    for (const key of all) grouped.fill(key, (key & 1) << 15, 0, key, 0, 0);
+    for (const key of all) grouped.fill(key, (key & 1) << 15, 0, key, 0);
     current[1] = 1;
     grouped.noteGenerationChange();
     expect(grouped.peek(1, 1 << 15, 1)).toBe(-1);
-    for (let key = 0; key < entries / 2; key++) grouped.fill(1000 + key, 0, 0, 0, 0, 0);
+    for (let key = 0; key < entries / 2; key++) grouped.fill(1000 + key, 0, 0, 0, 0);
     expect(all.filter((key) => grouped.peek(key, (key & 1) << 15, 0) >= 0)).toEqual(all.filter((key) => key % 2 === 0));
     expect([grouped.evictedByCapacity, grouped.evictedByInvalidation]).toEqual([0, entries / 2]);
   });
@@ -60,7 +60,7 @@ describe.each([
     const run = (seed: number): number[] => {
       const geometry = { entries, ways: 0, policy: 'random', indexing: 'hash' } as const;
       const random = new SetAssoc(geometry, generations, seed);
-      for (let key = 0; key < 200; key++) random.fill(key, 0, 0, 0, 0, 0);
+      for (let key = 0; key < 200; key++) random.fill(key, 0, 0, 0, 0);
       return present(
         random,
         Array.from({ length: 200 }, (_, key) => key),
@@ -81,7 +81,7 @@ test('low-bits indexing with a set count that is no power of two uses the remain
 
 test('a hash spreads keys over a set count that is no power of two', () => {
   const odd = cache({ entries: 96, ways: 2 });
-  for (let key = 0; key < 4000; key++) odd.fill(key, 0, 0, 0, 0, 0);
+  for (let key = 0; key < 4000; key++) odd.fill(key, 0, 0, 0, 0);
   odd.settle();
   expect(odd.live).toBe(96);
 });

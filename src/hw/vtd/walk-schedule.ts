@@ -1,0 +1,100 @@
+/**
+ * When walks run: a pool of identical walkers, and, on silicon that has it, one walk at a time in a 2 MiB region. A walk
+ * starts when it is wanted, a walker is free and its region is; it lasts a fixed time plus the time of its reads.
+ *
+ * Ticks pass through {@link WalkSchedule.ticks} so that nothing is boxed on the way.
+ */
+import { ServerPool } from '../server.ts';
+import { SetAssoc } from '../set-assoc.ts';
+import type { TranslationTiming } from './config.ts';
+import { Counter, TimePart, type TimeSums, type UnitCounters } from './counters.ts';
+
+/** Indices of {@link WalkSchedule.ticks}. */
+export const WalkTick = {
+  /** When the request arrived at the unit. */
+  arrival: 0,
+  /** When it wants to walk: arrival, or the end of somebody else's context walk. */
+  from: 1,
+  /** When its walk starts. */
+  start: 2,
+  /** When its context and PASID entries are read. */
+  bound: 3,
+  /** When its translation is ready. */
+  ready: 4,
+} as const;
+
+const REGION_SHIFT = 9;
+/** More regions than there are walkers: the ones forgotten are long free. */
+const REGIONS = 64;
+
+/** Walkers of one unit. */
+export class WalkSchedule {
+  readonly ticks = new Float64Array(5);
+  readonly #timing: TranslationTiming;
+  readonly #counters: UnitCounters;
+  readonly #times: TimeSums;
+  readonly #walkers: ServerPool;
+  /** Walks under way by 2 MiB region; `readyTick` is when the region is free. */
+  readonly #regions: SetAssoc | undefined;
+  #walker = 0;
+  #region = -1;
+
+  constructor(timing: TranslationTiming, counters: UnitCounters, times: TimeSums) {
+    this.#timing = timing;
+    this.#counters = counters;
+    this.#times = times;
+    this.#walkers = new ServerPool(timing.walkers);
+    this.#regions = timing.serialiseRegion
+      ? new SetAssoc({ entries: REGIONS, ways: 0, policy: 'lru', indexing: 'hash' }, { current: new Int32Array(0) })
+      : undefined;
+  }
+
+  /** Chooses walker and `start` for a walk wanted at `from`. @hot */
+  begin(): void {
+    const { ticks } = this;
+    const walker = this.#walkers.earliest();
+    this.#walker = walker;
+    this.#region = -1;
+    const from = ticks[WalkTick.from]!;
+    const free = this.#walkers.busyUntil[walker]!;
+    ticks[WalkTick.start] = Math.max(free, from);
+    if (free > from) this.#counters.values[Counter.iommu_mem_blocked]! += free - from;
+  }
+
+  /** Puts the start off until the page's region is free, where regions are walked one by one. @hot */
+  beginInRegion(space: number, low: number, high: number): void {
+    this.begin();
+    const regions = this.#regions;
+    if (regions === undefined) return;
+    const key0 = (low >>> REGION_SHIFT) | (high << (32 - REGION_SHIFT));
+    let region = regions.find(key0, space, 0);
+    if (region < 0) {
+      region = regions.fill(key0, space, 0, 0, 0);
+      regions.readyTick[region] = 0;
+    }
+    this.#region = region;
+    const free = regions.readyTick[region]!;
+    if (free > this.ticks[WalkTick.start]!) this.ticks[WalkTick.start] = free;
+  }
+
+  /** Charges a walk of so many context and page-table reads; sets `bound` and `ready`. @hot */
+  end(contextReads: number, pageReads: number, write: boolean): void {
+    const { ticks } = this;
+    const timing = this.#timing;
+    const start = ticks[WalkTick.start]!;
+    const contextTicks = contextReads * timing.walkReadTicks;
+    const pageTicks = pageReads * timing.walkReadTicks;
+    const latency = timing.walkFixedTicks + contextTicks + pageTicks;
+    const busy = latency + (write ? timing.busyExtraWriteTicks : timing.busyExtraReadTicks);
+    ticks[WalkTick.bound] = start + timing.walkFixedTicks + contextTicks;
+    ticks[WalkTick.ready] = start + latency;
+    this.#walkers.busyUntil[this.#walker] = start + busy;
+    if (this.#region >= 0) this.#regions!.readyTick[this.#region] = start + busy;
+    this.#counters.values[Counter.pw_occupancy]! += busy;
+    const sums = this.#times.low;
+    sums[TimePart.walkQueue]! += start - ticks[WalkTick.from]!;
+    // The fixed part belongs to the page walk, unless there was none.
+    sums[TimePart.contextWalk]! += pageReads > 0 ? contextTicks : latency;
+    if (pageReads > 0) sums[TimePart.pageWalk]! += timing.walkFixedTicks + pageTicks;
+  }
+}
