@@ -8,7 +8,7 @@ import type { Tick } from '../units.ts';
 import type { ControlCall } from './control-call.ts';
 import { type ControlProgress, INCOMPLETE } from './control-progress.ts';
 import { type ControlReader, type ControlRow, isGlobal } from './control-row.ts';
-import { type ControlNode, Scoreboard } from './dependency.ts';
+import { ControlNode, Scoreboard } from './dependency.ts';
 import type { PacingClock } from './pacing.ts';
 import type { ClosedWorld } from './shards.ts';
 
@@ -62,8 +62,10 @@ export class ControlPlayer {
   readonly #devices: ReadonlySet<number>;
   readonly #contexts: ReadonlySet<number>;
   /** Rows in flight in sequence; complete ones are dropped from the front. */
-  readonly #window: ControlNode[] = [];
+  readonly #window: (ControlNode | undefined)[] = [];
   #windowHead = 0;
+  /** Nodes that can be filled again. */
+  readonly #free: ControlNode[] = [];
   readonly #byDma = new Map<string, ControlNode[]>();
   #loadedEnd = 0;
   #exhausted = false;
@@ -116,20 +118,22 @@ export class ControlPlayer {
   #load(): void {
     const { reader, progress, onDone, onLoad } = this.#options;
     while (!this.#exhausted && this.#loadedEnd < this.#oldestRow() + LOOKAHEAD_ROWS) {
-      const row = reader.next();
-      if (row === undefined) {
+      const node = this.#free.pop() ?? new ControlNode();
+      const { row } = node;
+      if (!reader.nextInto(row)) {
         this.#exhausted = true;
         return;
       }
       this.#loadedEnd = row.row + 1;
       progress.load(row.sequence);
       if (!this.#belongs(row)) {
+        this.#free.push(node);
         progress.complete(row.row, 0);
         onDone(row.row);
         continue;
       }
       onLoad(row.sequence);
-      const node = this.#scoreboard.add(row);
+      this.#scoreboard.add(node);
       this.#window.push(node);
       if (node.pending === 0) this.#ready(node);
     }
@@ -164,6 +168,8 @@ export class ControlPlayer {
     dma.stopAfter(unitIndex, row.afterDma - 1);
   }
 
+  readonly #waiterReady = (waiter: ControlNode): void => this.#ready(waiter);
+
   #start(node: ControlNode, notBefore: number): void {
     const { scheduler, clock, calls } = this.#options;
     const paced = clock.tickOf(node.row.timeNs);
@@ -191,13 +197,17 @@ export class ControlPlayer {
       skipped: outcome.skipped === true,
     });
     onDone(row.row);
-    for (const waiter of this.#scoreboard.complete(node)) if (waiter.pending === 0) this.#ready(waiter);
+    this.#scoreboard.complete(node, this.#waiterReady);
     this.#drop();
     this.#load();
   }
 
   #drop(): void {
-    while (this.#window[this.#windowHead]?.done === true) this.#windowHead++;
+    for (let node = this.#window[this.#windowHead]; node?.done === true; node = this.#window[this.#windowHead]) {
+      this.#free.push(node);
+      this.#window[this.#windowHead] = undefined;
+      this.#windowHead++;
+    }
     if (this.#windowHead > LOOKAHEAD_ROWS) {
       this.#window.splice(0, this.#windowHead);
       this.#windowHead = 0;

@@ -40,6 +40,36 @@ export interface ControlRow {
   readonly frames: readonly FrameRun[];
 }
 
+/** A row object that is filled again and again: rows are many, those in flight few. */
+export type ReusableRow = { -readonly [K in keyof ControlRow]: ControlRow[K] };
+
+/** A row to be filled by {@link ControlReader.nextInto}. */
+export function emptyRow(): ReusableRow {
+  return {
+    row: 0,
+    sequence: 0,
+    timeNs: 0,
+    op: 'marker',
+    cpu: 0,
+    thread: 0,
+    device: NONE_U32,
+    context: NONE_U32,
+    object: NONE_U32,
+    target: NONE_U32,
+    pasid: NONE_U32,
+    flags: 0,
+    iova: 0n,
+    length: 0n,
+    userAddress: 0n,
+    recordedResult: 0,
+    recordedObject: NONE_U32,
+    recordedDurationNs: 0,
+    afterDma: 0,
+    text: '',
+    frames: NO_FRAMES,
+  };
+}
+
 const NO_FRAMES: readonly FrameRun[] = [];
 /** [rows] Rows decoded from the file at a time. */
 const CHUNK_ROWS = 4096;
@@ -49,7 +79,9 @@ export class ControlReader {
   readonly rowCount: number;
   readonly #file: string;
   readonly #chunks: Iterator<StreamBatch<typeof CONTROL_SCHEMA>>;
-  readonly #ops: readonly string[];
+  readonly #opNames: readonly string[];
+  /** Ops by code; undefined where the format knows no such name. */
+  readonly #ops: readonly (ControlOp | undefined)[];
   readonly #texts: readonly string[];
   readonly #frames: FrameCursor;
   #columns: Columns<typeof CONTROL_SCHEMA> | undefined;
@@ -62,45 +94,51 @@ export class ControlReader {
     this.rowCount = stream.rowCount;
     this.#file = stream.file;
     this.#chunks = stream.chunks(CHUNK_ROWS);
-    this.#ops = stream.dictionary('op');
+    this.#opNames = stream.dictionary('op');
+    this.#ops = this.#opNames.map((name) => CONTROL_OPS.find((op) => op === name));
     this.#texts = stream.dictionary('text');
     this.#frames = new FrameCursor(bundle);
   }
 
-  /** The next row; undefined at the end. Throws InputError on an op that the format does not know. */
+  /** The next row as an object of its own; undefined at the end. Throws as {@link nextInto}. */
   next(): ControlRow | undefined {
+    const row = emptyRow();
+    return this.nextInto(row) ? row : undefined;
+  }
+
+  /** Reads the next row into `into`; false at the end. Throws InputError on an op that the format does not know. */
+  nextInto(into: ReusableRow): boolean {
     const row = this.#row;
-    if (row === this.#endRow && !this.#load()) return undefined;
+    if (row === this.#endRow && !this.#load()) return false;
     this.#row++;
     const columns = this.#columns as Columns<typeof CONTROL_SCHEMA>;
     const i = row - this.#firstRow;
-    const op = this.#ops[columns.op[i]!] as ControlOp;
-    if (!CONTROL_OPS.includes(op)) {
-      throw new InputError({ file: this.#file, row, reason: `unknown op '${String(op)}'` });
+    const op = this.#ops[columns.op[i]!];
+    if (op === undefined) {
+      throw new InputError({ file: this.#file, row, reason: `unknown op '${this.#opNames[columns.op[i]!] ?? ''}'` });
     }
-    return {
-      row,
-      sequence: columns.sequence[i]!,
-      timeNs: nsFromWords(columns.timeNs[2 * i]!, columns.timeNs[2 * i + 1]!),
-      op,
-      cpu: columns.cpu[i]!,
-      thread: columns.thread[i]!,
-      device: columns.device[i]!,
-      context: columns.context[i]!,
-      object: columns.object[i]!,
-      target: columns.target[i]!,
-      pasid: columns.pasid[i]!,
-      flags: columns.flags[i]!,
-      iova: readU64(columns.iova, i),
-      length: readU64(columns.length, i),
-      userAddress: readU64(columns.userAddress, i),
-      recordedResult: columns.recordedResult[i]!,
-      recordedObject: columns.recordedObject[i]!,
-      recordedDurationNs: columns.recordedDurationNs[i]!,
-      afterDma: columns.afterDma[i]!,
-      text: this.#texts[columns.text[i]!] ?? '',
-      frames: this.#frames.of(row),
-    };
+    into.row = row;
+    into.sequence = columns.sequence[i]!;
+    into.timeNs = nsFromWords(columns.timeNs[2 * i]!, columns.timeNs[2 * i + 1]!);
+    into.op = op;
+    into.cpu = columns.cpu[i]!;
+    into.thread = columns.thread[i]!;
+    into.device = columns.device[i]!;
+    into.context = columns.context[i]!;
+    into.object = columns.object[i]!;
+    into.target = columns.target[i]!;
+    into.pasid = columns.pasid[i]!;
+    into.flags = columns.flags[i]!;
+    into.iova = readAddress(columns.iova, i);
+    into.length = readAddress(columns.length, i);
+    into.userAddress = readAddress(columns.userAddress, i);
+    into.recordedResult = columns.recordedResult[i]!;
+    into.recordedObject = columns.recordedObject[i]!;
+    into.recordedDurationNs = columns.recordedDurationNs[i]!;
+    into.afterDma = columns.afterDma[i]!;
+    into.text = this.#texts[columns.text[i]!] ?? '';
+    into.frames = this.#frames.of(row);
+    return true;
   }
 
   #load(): boolean {
@@ -111,6 +149,14 @@ export class ControlReader {
     this.#endRow = step.value.firstRow + step.value.rowCount;
     return true;
   }
+}
+
+/** u64 as BigInt; most are below 2^53 and need no arithmetic on BigInts. */
+function readAddress(words: Uint32Array, row: number): bigint {
+  const high = words[2 * row + 1]!;
+  const low = words[2 * row]!;
+  if (high === 0 && low === 0) return 0n;
+  return high < 2097152 ? BigInt(high * 4294967296 + low) : readU64(words, row);
 }
 
 /** Walks `frames.arrow`, which is ordered by control row. */

@@ -13,11 +13,11 @@
  * that one's unmap on another CPU.
  */
 import { NONE_U32 } from '../trace/schema.ts';
-import type { ControlRow } from './control-row.ts';
+import { type ControlRow, emptyRow, type ReusableRow } from './control-row.ts';
 
-/** A row on its way: counts what it waits for and knows who waits for it. */
+/** A row on its way: counts what it waits for and knows who waits for it. Reused once it is complete. */
 export class ControlNode {
-  readonly row: ControlRow;
+  readonly row: ReusableRow = emptyRow();
   /** Rows that must be complete before this one starts. */
   pending = 0;
   done = false;
@@ -25,10 +25,6 @@ export class ControlNode {
   readonly waiters: ControlNode[] = [];
   /** Things this row uses. */
   readonly uses: Resource[] = [];
-
-  constructor(row: ControlRow) {
-    this.row = row;
-  }
 }
 
 /** Latest users of one thing. */
@@ -78,8 +74,10 @@ export class Scoreboard {
   readonly #objects = new Map<number | string, Resource>();
 
   /** Adds the next row in sequence and finds what it must wait for ({@link ControlNode.pending}). */
-  add(row: ControlRow): ControlNode {
-    const node = new ControlNode(row);
+  add(node: ControlNode): void {
+    const { row } = node;
+    node.done = false;
+    node.pending = 0;
     this.#use(node, lasting(this.#cpus, row.cpu), true);
     this.#use(node, lasting(this.#threads, row.thread), true);
     if (row.device !== NONE_U32) {
@@ -98,11 +96,10 @@ export class Scoreboard {
         if (row.context !== NONE_U32) this.#useObjects(node, row);
         break;
     }
-    return node;
   }
 
-  /** Takes a completed row out; returns the rows that waited for it, each with `pending` lowered by one. */
-  complete(node: ControlNode): readonly ControlNode[] {
+  /** Takes a completed row out; calls `ready` for each row that now waits for no other, in sequence. */
+  complete(node: ControlNode, ready: (waiter: ControlNode) => void): void {
     node.done = true;
     for (const resource of node.uses) {
       if (resource.writer === node) resource.writer = undefined;
@@ -110,8 +107,11 @@ export class Scoreboard {
       if (resource.writer !== undefined || (resource.readers !== undefined && resource.readers.size > 0)) continue;
       if (resource.owner?.get(resource.key) === resource) resource.owner.delete(resource.key);
     }
-    for (const waiter of node.waiters) waiter.pending--;
-    return node.waiters;
+    for (const waiter of node.waiters) if (--waiter.pending === 0) ready(waiter);
+    // A complete row must not lead to later ones: a chain from the first row to the last would keep the collector from
+    // freeing any of them early.
+    node.waiters.length = 0;
+    node.uses.length = 0;
   }
 
   #useObjects(node: ControlNode, row: ControlRow): void {
