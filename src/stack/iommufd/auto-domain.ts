@@ -13,8 +13,9 @@ import { allocHwptPaging, HwptPaging } from './hwpt-paging.ts';
 import { Ioas } from './ioas.ts';
 
 /** The old page table to put, 0 for none, or a negative errno. */
-type ChangeResult = Hwpt | number;
-type Change = (device: IommufdDevice, pasid: Pasid, hwpt: Hwpt) => KernelTask<ChangeResult>;
+export type ChangeResult = Hwpt | number;
+/** Attaches or replaces with a given page table. */
+export type Change = (device: IommufdDevice, pasid: Pasid, hwpt: Hwpt) => KernelTask<ChangeResult>;
 
 /** Outcome of an attach or replace by id. */
 export interface PageTableChange {
@@ -62,7 +63,11 @@ function* changeWithIoas(
   return { result, hwptId: hwpt.id };
 }
 
-function* changePageTable(
+/**
+ * iommufd_device_change_pt: resolves `id` and runs `change`; a new page table of an IOAS is attached before it is filled
+ * when `immediateAttach` is set.
+ */
+export function* changePageTable(
   device: IommufdDevice,
   pasid: Pasid,
   id: number,
