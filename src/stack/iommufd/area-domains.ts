@@ -25,7 +25,7 @@ export function* fillDomains(
   while (rc === 0 && !reader.done) {
     yield reader.takeCost();
     for (let i = 0; i < domains.length && rc === 0; i++) {
-      rc = yield* mapBatch(area, domains[i] as PagingDomain, reader, smallPages);
+      rc = yield* mapBatch(area, pages, domains[i] as PagingDomain, reader, smallPages);
       if (rc !== 0) failedDomain = i;
     }
     if (rc === 0) rc = reader.next();
@@ -34,11 +34,12 @@ export function* fillDomains(
   if (rc === 0) {
     area.storageDomain = storage;
     pages.domainAreas.push(area);
+    if (pages.backing.kind === 'dmabuf') for (const domain of domains) noteDeviceMapping(pages, area, domain);
   } else {
     // Domains before the failing one hold the batch at hand, the failing one and those after it only earlier batches.
     for (let i = 0; i < domains.length; i++) {
       const end = i < failedDomain && failedDomain < domains.length ? reader.batchEnd : reader.batchStart;
-      if (end > area.firstIndex) yield* unmapPages(area, domains[i] as PagingDomain, area.firstIndex, end - 1);
+      if (end > area.firstIndex) yield* unmapPages(area, pages, domains[i] as PagingDomain, area.firstIndex, end - 1);
     }
     reader.releasePins();
   }
@@ -60,13 +61,16 @@ export function* fillDomain(
   let rc = reader.next();
   while (rc === 0 && !reader.done) {
     yield reader.takeCost();
-    rc = yield* mapBatch(area, domain, reader, smallPages);
+    rc = yield* mapBatch(area, pages, domain, reader, smallPages);
     if (rc === 0) rc = reader.next();
   }
   if (rc === 0) rc = pages.charge();
-  if (rc === 0) return 0;
+  if (rc === 0) {
+    if (pages.backing.kind === 'dmabuf') noteDeviceMapping(pages, area, domain);
+    return 0;
+  }
   if (reader.batchStart > area.firstIndex) {
-    yield* unmapPages(area, domain, area.firstIndex, reader.batchStart - 1);
+    yield* unmapPages(area, pages, domain, area.firstIndex, reader.batchStart - 1);
   }
   reader.releasePins();
   return rc;
@@ -92,7 +96,7 @@ export function* unfillDomain(area: Area, pages: PageSource, domain: PagingDomai
       if (unmappedEnd <= spanLast) {
         batchLast = runsEnd(pages, Math.max(index, unmappedEnd), spanLast);
         const cut = batchLast === spanLast ? contiguousEnd(pages, batchLast, last) : batchLast;
-        yield* unmapPages(area, domain, unmappedEnd, cut);
+        yield* unmapPages(area, pages, domain, unmappedEnd, cut);
         unmappedEnd = cut + 1;
       }
       pages.unpinPages(index, batchLast);
@@ -100,7 +104,7 @@ export function* unfillDomain(area: Area, pages: PageSource, domain: PagingDomai
       index = batchLast + 1;
     }
   }
-  if (unmappedEnd <= last) yield* unmapPages(area, domain, unmappedEnd, last);
+  if (unmappedEnd <= last) yield* unmapPages(area, pages, domain, unmappedEnd, last);
   pages.charge();
 }
 
@@ -111,7 +115,7 @@ export function* unfillDomains(area: Area, pages: PageSource, domains: readonly 
   if (storage !== undefined) {
     if (domains.length > 1) {
       for (const domain of domains) {
-        if (domain !== storage) yield* unmapPages(area, domain, area.firstIndex, area.lastIndex);
+        if (domain !== storage) yield* unmapPages(area, pages, domain, area.firstIndex, area.lastIndex);
       }
     }
     forgetDomainArea(pages, area);
@@ -131,7 +135,17 @@ export function forgetDomainArea(pages: PageSource, area: Area): void {
 }
 
 /** Unmaps pages [first, last] of an area with one core call. The domain must unmap exactly that. */
-export function* unmapPages(area: Area, domain: PagingDomain, first: number, last: number): KernelTask<void> {
+export function* unmapPages(
+  area: Area,
+  pages: PageSource,
+  domain: PagingDomain,
+  first: number,
+  last: number,
+): KernelTask<void> {
+  if (pages.backing.kind === 'dmabuf') {
+    if (pages.revoked) return;
+    forgetDeviceMapping(pages, area, domain);
+  }
   const iova = area.iovaOfPage(first);
   const lengthBytes = area.lastIovaOfPage(last) - iova + 1n;
   const gather = emptyGather(false);
@@ -140,8 +154,25 @@ export function* unmapPages(area: Area, domain: PagingDomain, first: number, las
   yield* domain.sync(gather);
 }
 
+/** The exporter of device memory must be able to find the mapping (iopt_dmabuf_track_domain). */
+function noteDeviceMapping(pages: PageSource, area: Area, domain: PagingDomain): void {
+  if (!pages.revoked) pages.deviceMappings.push({ area, domain });
+}
+
+function forgetDeviceMapping(pages: PageSource, area: Area, domain: PagingDomain): void {
+  const at = pages.deviceMappings.findIndex((each) => each.area === area && each.domain === domain);
+  if (at >= 0) pages.deviceMappings.splice(at, 1);
+}
+
 /** Maps the batch at hand: one core call per run, or per page when large pages are off (batch_to_domain). */
-function* mapBatch(area: Area, domain: PagingDomain, batch: PfnReader, smallPages: boolean): KernelTask<number> {
+function* mapBatch(
+  area: Area,
+  pages: PageSource,
+  domain: PagingDomain,
+  batch: PfnReader,
+  smallPages: boolean,
+): KernelTask<number> {
+  if (pages.revoked) return 0;
   let index = batch.batchStart;
   for (let run = 0; run < batch.runPfns.length; run++) {
     const pfn = batch.runPfns[run] as number;
@@ -154,7 +185,7 @@ function* mapBatch(area: Area, domain: PagingDomain, batch: PfnReader, smallPage
       const lengthBytes = area.lastIovaOfPage(page + step - 1) - iova + 1n;
       const rc = yield* domain.map(iova, BigInt(pfn + done) * 4096n + BigInt(offset), lengthBytes, area.prot);
       if (rc !== 0) {
-        if (page > batch.batchStart) yield* unmapPages(area, domain, batch.batchStart, page - 1);
+        if (page > batch.batchStart) yield* unmapPages(area, pages, domain, batch.batchStart, page - 1);
         return rc;
       }
     }

@@ -192,7 +192,7 @@ export function* ioasCopy(context: IommufdContext, command: IoasCopyCommand): Ke
   if (typeof pieces === 'number') return pieces;
   const target = objects.acquire(command.dstIoasId, Ioas);
   if (target === undefined) {
-    for (const piece of pieces) piece.pages.put();
+    for (const piece of pieces) if (piece.pages.put()) yield* piece.pages.release();
     return -Errno.ENOENT;
   }
   const first = pieces[0];

@@ -68,7 +68,7 @@ export function* mapPieces(ioas: Ioas, request: MapRequest): KernelTask<number> 
   }
   if (rc !== 0) {
     for (const area of inserted) ioas.areas.remove(area);
-    for (const piece of request.pieces) piece.pages.put();
+    for (const piece of request.pieces) if (piece.pages.put()) yield* piece.pages.release();
   }
   return rc;
 }

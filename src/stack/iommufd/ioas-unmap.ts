@@ -61,7 +61,7 @@ export function* unmapRange(ioas: Ioas, start: bigint, last: bigint): KernelTask
     area.pages = undefined;
     iovaLock.releaseExclusive();
     yield* unfillDomains(area, pages, ioas.domains);
-    pages.put();
+    if (pages.put()) yield* pages.release();
     unmappedBytes += area.lengthBytes;
     if (!iovaLock.tryAcquireExclusive()) yield iovaLock.exclusiveQueue;
     areas.remove(area);
@@ -87,7 +87,8 @@ export function* notifyUnmap(ioas: Ioas, iova: bigint, lengthBytes: bigint): Ker
 
 /**
  * Splits areas so that one begins after each of the given IOVAs (iopt_cut_iova). 0, -EBUSY (area being created,
- * removed or emptied of pins) or -EINVAL (alignment, accesses, or a domain that may hold huge pages).
+ * removed or emptied of pins), -EOPNOTSUPP (device memory) or -EINVAL (alignment, accesses, or a domain that may hold
+ * huge pages).
  */
 export function* cutAreas(ioas: Ioas, lastIovas: readonly bigint[]): KernelTask<number> {
   if (!ioas.iovaLock.tryAcquireExclusive()) yield ioas.iovaLock.exclusiveQueue;
@@ -107,6 +108,7 @@ function* splitArea(ioas: Ioas, area: Area, leftLast: bigint): KernelTask<number
   if (leftLast === area.last || leftLast === area.start) return 0;
   const pages = area.pages;
   if (pages === undefined || area.preventAccess) return -Errno.EBUSY;
+  if (pages.backing.kind === 'dmabuf') return -Errno.EOPNOTSUPP;
   const rightByte = area.startByte + (rightStart - area.start);
   if (((rightStart | rightByte) & (ioas.alignment - 1n)) !== 0n) return -Errno.EINVAL;
   yield* pages.lock();

@@ -162,7 +162,7 @@ export class Ioas implements IommufdObject {
       yield* pages.lock();
       if (heir !== undefined) {
         if (area.storageDomain === domain) area.storageDomain = heir;
-        yield* unmapPages(area, domain, area.firstIndex, area.lastIndex);
+        yield* unmapPages(area, pages, domain, area.firstIndex, area.lastIndex);
       } else {
         area.storageDomain = undefined;
         forgetDomainArea(pages, area);

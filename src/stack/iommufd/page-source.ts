@@ -5,8 +5,9 @@
  */
 import { assert } from '../../assert.ts';
 import { Errno } from '../../errno.ts';
+import { emptyGather, type PagingDomain } from '../iommu/ops.ts';
 import type { PfnArray } from '../kernel/address-space.ts';
-import type { DmaBuf } from '../kernel/dma-buf.ts';
+import type { DmaBuf, DmaBufImporter } from '../kernel/dma-buf.ts';
 import type { Kernel } from '../kernel/kernel.ts';
 import { Mutex } from '../kernel/locks.ts';
 import type { MemoryFile } from '../kernel/memory-file.ts';
@@ -34,8 +35,14 @@ const SMALL_SOURCE = 16;
 /** More pages than modelled memory has frames: cannot be pinned. */
 const MOST_PAGES = 2 ** 28;
 
-/** Pages, pins and their owner. */
-export class PageSource {
+/** An area of device memory that a domain maps. */
+export interface DeviceMapping {
+  readonly area: Area;
+  readonly domain: PagingDomain;
+}
+
+/** Pages, pins and their owner. Of a dma-buf it is the importer: the exporter may take the pages away. */
+export class PageSource implements DmaBufImporter {
   readonly kernel: Kernel;
   readonly backing: PageBacking;
   readonly pageCount: number;
@@ -53,6 +60,10 @@ export class PageSource {
   readonly accesses: AccessRange[] = [];
   /** Areas that use the source. */
   users = 1;
+  /** Where device memory is mapped; empty for other sources. */
+  readonly deviceMappings: DeviceMapping[] = [];
+  /** The exporter took the pages away: the areas stay, no domain maps them any more. */
+  revoked = false;
   readonly #frames: PageFrames;
   #pfns: PfnArray | undefined;
   #held = false;
@@ -73,6 +84,10 @@ export class PageSource {
     this.accountMode = accountMode;
     this.kernel = kernel;
     this.#frames = owner.memory.frames;
+    if (backing.kind === 'dmabuf') {
+      backing.buffer.file.get();
+      backing.buffer.importers.add(this);
+    }
   }
 
   /** [bytes] User address or file offset of the first page: guides the automatic choice of an IOVA. */
@@ -184,12 +199,31 @@ export class PageSource {
     return this.accesses.find((range) => range.first === first && range.last === last);
   }
 
-  /** Drops an area's use; true when it was the last. */
+  /** Drops an area's use; true when the caller must run {@link release} because it was the last. */
   put(): boolean {
     this.users--;
     if (this.users > 0) return false;
     assert(this.pinnedPages === 0, 'page source dropped while pages are pinned');
-    return true;
+    return this.backing.kind === 'dmabuf';
+  }
+
+  /** Ends the import of a dma-buf. */
+  *release(): KernelTask<void> {
+    if (this.backing.kind !== 'dmabuf') return;
+    this.backing.buffer.importers.delete(this);
+    yield* this.backing.buffer.file.put();
+  }
+
+  /** The exporter takes the pages away (iopt_revoke_notify): out of every domain at once, for good. */
+  *revoke(): KernelTask<void> {
+    yield* this.lock();
+    for (const { area, domain } of this.deviceMappings.splice(0)) {
+      const gather = emptyGather(false);
+      yield* domain.unmap(area.start, area.lengthBytes, gather);
+      yield* domain.sync(gather);
+    }
+    this.revoked = true;
+    this.unlock();
   }
 
   #pinFile(file: MemoryFile | undefined, firstPage: number, pageCount: number, index: number): number {
