@@ -82,6 +82,7 @@ export function* bindDevice(
     igroup = new IommufdGroup(group);
     context.groups.set(group, igroup);
   }
+  yield context.kernel.costs.objectAlloc;
   const bound = new IommufdDevice(context, device, igroup, options);
   const full = context.objects.reserve(bound);
   if (full !== 0) {

@@ -148,6 +148,7 @@ export function* allocFaultQueue(
   files: FileTable,
 ): KernelTask<number> {
   if (command.flags !== 0) return -Errno.EOPNOTSUPP;
+  yield context.kernel.costs.objectAlloc;
   const fault = new Fault();
   const full = context.objects.reserve(fault);
   if (full !== 0) return full;

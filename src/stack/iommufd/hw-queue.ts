@@ -123,6 +123,7 @@ function* buildQueue(queue: HwQueue, command: HwQueueAllocCommand): KernelTask<n
 function* makeQueue(viommu: Viommu, command: HwQueueAllocCommand): KernelTask<number> {
   if (viommu.state.supportsHwQueue?.(command.type) !== true) return -Errno.EOPNOTSUPP;
   const { objects } = viommu.context;
+  yield viommu.context.kernel.costs.objectAlloc;
   const queue = new HwQueue(viommu, command.index);
   const full = objects.reserve(queue);
   if (full !== 0) {

@@ -58,7 +58,8 @@ function* finishNested(
   hwpt: HwptNested,
   allocate: () => KernelTask<NestedDomain | number>,
 ): KernelTask<HwptNested | number> {
-  const { objects, profile } = hwpt.context;
+  const { objects, profile, kernel } = hwpt.context;
+  yield kernel.costs.objectAlloc;
   const full = objects.reserve(hwpt);
   if (full !== 0) {
     yield* hwpt.destroy();

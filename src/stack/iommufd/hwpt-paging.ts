@@ -148,6 +148,7 @@ export function* allocHwptPaging(
   const refused = checkPagingFlags(device, flags, data);
   if (refused !== 0) return refused;
   const context = device.context;
+  yield context.kernel.costs.objectAlloc;
   const hwpt = new HwptPaging(context, ioas, flags);
   const full = context.objects.reserve(hwpt);
   if (full !== 0) {

@@ -68,6 +68,7 @@ function* makeVdevice(viommu: Viommu, device: IommufdDevice, command: VdeviceAll
   if (device.destroying) return -Errno.ENOENT;
   const { objects } = viommu.context;
   if (device.vdevice !== undefined) return -Errno.EEXIST;
+  yield viommu.context.kernel.costs.objectAlloc;
   const vdevice = new Vdevice(viommu, device, command.virtualId);
   const full = objects.reserve(vdevice);
   if (full !== 0) {

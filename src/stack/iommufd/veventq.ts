@@ -118,6 +118,7 @@ export interface VeventqAllocCommand {
 function* makeQueue(viommu: Viommu, command: VeventqAllocCommand, files: FileTable): KernelTask<number> {
   if (viommu.veventqs.has(command.type)) return -Errno.EEXIST;
   const { context } = viommu;
+  yield context.kernel.costs.objectAlloc;
   const queue = new VeventQueue(viommu, command.type, command.depth);
   const full = context.objects.reserve(queue);
   if (full !== 0) {

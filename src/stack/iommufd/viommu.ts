@@ -102,6 +102,7 @@ function* initViommu(
 ): KernelTask<number> {
   const operations = device.device.driver.viommu;
   if (operations === undefined) return -Errno.EOPNOTSUPP;
+  yield context.kernel.costs.objectAlloc;
   const viommu = new Viommu(context, command.type, device.device.unit, parent);
   const full = context.objects.reserve(viommu);
   if (full !== 0) {
