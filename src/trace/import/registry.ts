@@ -1,5 +1,5 @@
 /** All importers, and the one way to run them. */
-import { statSync } from 'node:fs';
+import { existsSync, statSync } from 'node:fs';
 import { basename, resolve } from 'node:path';
 import { ConfigError, InputError } from '../../input-error.ts';
 import { type BundleDraft, type ImportSummary, writeDraft } from './bundle-draft.ts';
@@ -59,6 +59,7 @@ export async function draftTrace(request: ImportRequest): Promise<BundleDraft> {
     seed: request.seed ?? 1,
   };
   const named = request.from === undefined ? undefined : importerNamed(request.from);
+  if (input !== '-' && !existsSync(input)) throw new InputError({ file: input, reason: 'does not exist' });
   if (input !== '-' && isDirectory(input)) return openDirectory(input, named, context);
   return openStream(input, named, context);
 }
