@@ -164,6 +164,7 @@ function run(world: World, each: Step): void {
     if (id < 0) expect(world.snapshot()).toEqual(before);
     return;
   }
+  if (!('pasid' in each)) return;
   const inSlot = bound.igroup.slots.get(each.pasid)?.devices.has(bound) === true;
   if (each.kind === 'detach') {
     if (inSlot || !bound.igroup.slots.has(each.pasid)) machine.kernel.run(detachDevice(bound, each.pasid));
