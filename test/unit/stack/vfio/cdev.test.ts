@@ -35,7 +35,7 @@ describe('BIND_IOMMUFD', () => {
 
   it('is refused while the group file is open, and counts only while it may succeed', () => {
     const { file, fd } = bench.open(device);
-    device.group.openedFile = {};
+    device.group.openedFile = {} as never;
     expect(bench.bind(file, iommufd)).toBe(-Errno.EBUSY);
     device.group.openedFile = undefined;
     expect(bench.bind(file, 99)).toBe(-Errno.EBADF);
