@@ -29,6 +29,7 @@ export class MachineCalls implements ControlCalls {
     switch (row.op) {
       case 'marker':
       case 'lost_events':
+      case 'device_dma':
         return NOTHING;
       case 'driver_bind':
         return yield* this.#binding.bind(row.device);

@@ -52,7 +52,8 @@ export interface PlayerOptions {
   readonly onLoad: (sequence: number) => void;
   /** A row completed: DMA that depends on it may go on. */
   readonly onDone: (row: number) => void;
-  readonly onCall: (call: ControlCall) => void;
+  /** A call completed; the row is reused after this. */
+  readonly onCall: (call: ControlCall, row: ControlRow) => void;
 }
 
 /** Plays one closed world's rows. */
@@ -184,7 +185,7 @@ export class ControlPlayer {
     const outcome = handle.result as CallOutcome;
     this.#played++;
     progress.complete(row.row, handle.endTick);
-    onCall({
+    const call: ControlCall = {
       row: row.row,
       op: row.op,
       device: row.device,
@@ -195,7 +196,8 @@ export class ControlPlayer {
       result: outcome.result,
       recordedResult: row.recordedResult,
       skipped: outcome.skipped === true,
-    });
+    };
+    onCall(call, row);
     onDone(row.row);
     this.#scoreboard.complete(node, this.#waiterReady);
     this.#drop();

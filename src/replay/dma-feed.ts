@@ -49,6 +49,8 @@ export interface FeedOptions {
   readonly clock: PacingClock;
   readonly progress: ControlProgress;
   readonly onChunk: ChunkSink;
+  /** Rows `from` .. `to`-1 of a chunk, counted from its first, were issued just now; no event has run since. @hot */
+  readonly onIssued?: ((chunk: DmaChunk, from: number, to: number) => void) | undefined;
   /** Called when a row announced with {@link DmaFeed.stopAfter} has been issued. */
   readonly onStop: (unitIndex: number, row: number, doneTick: number) => void;
 }
@@ -59,6 +61,7 @@ export class DmaFeed {
   readonly #unit: IommuUnit;
   readonly #options: FeedOptions;
   readonly #clock: PacingClock;
+  readonly #onIssued: FeedOptions['onIssued'];
   readonly #progress: ControlProgress;
   readonly #batchRows: number;
   readonly #chunkRows: number;
@@ -90,6 +93,7 @@ export class DmaFeed {
     this.unitIndex = options.unitIndex;
     this.#unit = options.unit;
     this.#clock = options.clock;
+    this.#onIssued = options.onIssued;
     this.#progress = options.progress;
     this.#batchRows = options.batchRows;
     this.#chunkRows = options.chunkRows;
@@ -236,6 +240,7 @@ export class DmaFeed {
     if (this.#skewRows > 0) {
       for (let row = from; row < reached; row++) this.#issueTicks[row & mask] = issueTick[row - base]!;
     }
+    this.#onIssued?.(chunk, from - base, reached - base);
     this.#issuedRows += reached - from;
     chunk.pending -= reached - from;
     lane.lastIssue = issueTick[reached - 1 - base]!;

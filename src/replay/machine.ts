@@ -2,7 +2,7 @@
  * The composition root of one closed world: modelled memory, IOMMU units, kernel, driver, groups in their default
  * domains, and the calls that control rows become. Booting takes model time; {@link Machine.originTick} is when it ends.
  */
-import type { SourceId } from '../address.ts';
+import { addressFromPfn, pfnFromAddress, type SourceId } from '../address.ts';
 import { assert } from '../assert.ts';
 import { PhysicalMemory } from '../hw/memory.ts';
 import type { VtdConfig } from '../hw/vtd/config.ts';
@@ -27,6 +27,7 @@ import { STANDARD_VFIO_BUILD, vfioProfile } from '../stack/vfio/profile.ts';
 import { VfioRegistry } from '../stack/vfio/registration.ts';
 import { VfioPciDriver } from '../stack/vfio/vfio-pci.ts';
 import type { BundleReader } from '../trace/reader.ts';
+import type { SoftwareView } from './analyses/lint.ts';
 import { MachineCalls } from './control-calls.ts';
 import type { CallOutcome } from './control-player.ts';
 import { Diagnostics } from './diagnostics.ts';
@@ -142,6 +143,19 @@ export class Machine {
     return this.#units;
   }
 
+  /** What software's tables say, for the analysis of stale translations. */
+  softwareView(): SoftwareView {
+    const domainOf = (device: number): PagingDomain | undefined => pagingDomainOf(this.#devices.get(device)?.group);
+    return {
+      frameOf: (device, iovaPfn) => {
+        const address = domainOf(device)?.iovaToPhys(addressFromPfn(iovaPfn));
+        return address === undefined ? -1 : pfnFromAddress(address);
+      },
+      awaitsFlush: (device, iovaPfn) => this.#dmaApiOf(device)?.awaitsFlush(iovaPfn) ?? false,
+      translates: (device) => this.#devices.get(device)?.group.domain?.type !== 'identity',
+    };
+  }
+
   /** Counted anomalies of calls and DMA APIs. */
   diagnosticCounts(): Record<string, number> {
     for (const api of this.#dmaApis.values()) {
@@ -216,6 +230,13 @@ export class Machine {
     if (machine.topology.driver !== 'vfio-pci') yield* unuseDefaultDomain(machine.group);
     return { result: 0 };
   }
+}
+
+/** The domain that the group's requests go through, if it maps pages. */
+function pagingDomainOf(group: IommuGroup | undefined): PagingDomain | undefined {
+  const domain = group?.domain;
+  const maps = domain?.type === 'paging' || domain?.type === 'dma' || domain?.type === 'dma-fq';
+  return maps ? (domain as PagingDomain) : undefined;
 }
 
 /** The group's default domain if the DMA API maps into it. */

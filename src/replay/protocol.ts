@@ -128,6 +128,19 @@ export interface FaultGroup {
   readonly firstIova: string;
 }
 
+/** Hits on translations whose mapping was already gone, by device. */
+export interface StaleUse {
+  readonly device: string;
+  readonly count: number;
+  /** Of these, on pages that waited in a flush queue: the known exposure of lazy unmapping. */
+  readonly awaitingFlush: number;
+  /** [ps] First and last. */
+  readonly firstTick: number;
+  readonly lastTick: number;
+  /** IOVA page of the first, 0x hex. */
+  readonly firstIova: string;
+}
+
 /** Invalidation queue as seen by software and hardware. */
 export interface InvalidationStats {
   /** Descriptors by kind: iotlb_global, iotlb_domain, iotlb_pages, context_device, pasid_cache, wait ... */
@@ -170,6 +183,8 @@ export interface JobResult {
   readonly markers: readonly ControlMarker[];
   readonly markersOmitted: number;
   readonly faults: readonly FaultGroup[];
+  /** Stale translations used; absent in results of older versions. */
+  readonly stale?: readonly StaleUse[] | undefined;
   readonly divergences: { readonly compared: number; readonly count: number; readonly first: readonly Divergence[] };
   /** Counted anomalies of the replay itself (rows out of order, unknown object names ...). */
   readonly diagnostics: Readonly<Record<string, number>>;

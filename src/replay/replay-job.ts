@@ -6,6 +6,7 @@ import type { KernelProfile } from '../stack/kernel/profile.ts';
 import { BundleReader } from '../trace/reader.ts';
 import { countersByUnit, invalidationStats, tallyDifference, tallyUnit } from './analyses/caches.ts';
 import { JobAnalyses, type JobFindings } from './analyses/job-analyses.ts';
+import { StaleTranslations } from './analyses/lint.ts';
 import { Machine } from './machine.ts';
 import { PacingClock } from './pacing.ts';
 import type { JobResult, JobSpec, TimeBreakdown } from './protocol.ts';
@@ -41,6 +42,8 @@ function replayBundle(job: JobSpec, bundle: BundleReader): JobResult {
   const boot = units.map(tallyUnit);
   const bootTimes = sumTimes(units);
   const analyses = new JobAnalyses({ devices: manifest.topology.devices, originTick });
+  const nameOf = (device: number): string => manifest.topology.devices[device]?.name ?? `device ${device}`;
+  const stale = new StaleTranslations(machine.softwareView(), originTick, nameOf);
   const replayer = new Replayer({
     bundle,
     world,
@@ -51,7 +54,11 @@ function replayBundle(job: JobSpec, bundle: BundleReader): JobResult {
     clock,
     batchRows: job.batchRows,
     onChunk: (chunk) => analyses.onDmaBatch(chunk.input, chunk.results),
-    onCall: (call) => analyses.onControlCall(call),
+    onIssued: (chunk, from, to) => stale.onIssued(chunk.input, chunk.results, from, to),
+    onCall: (call, row) => {
+      analyses.onControlCall(call);
+      stale.onCall(row);
+    },
   });
   const counts = replayer.run();
   machine.diagnostics.count('forward_dependency', counts.forwardDependencies);
@@ -79,6 +86,7 @@ function replayBundle(job: JobSpec, bundle: BundleReader): JobResult {
     markers: control.markers,
     markersOmitted: control.markersOmitted,
     faults: findings.faults,
+    stale: stale.finish(),
     divergences: control.divergences,
     diagnostics: machine.diagnosticCounts(),
   };

@@ -12,8 +12,8 @@ import { NEVER } from '../units.ts';
 import type { ControlCall } from './control-call.ts';
 import { type ControlCalls, ControlPlayer, LOOKAHEAD_ROWS } from './control-player.ts';
 import { ControlProgress } from './control-progress.ts';
-import { ControlReader } from './control-row.ts';
-import { type ChunkSink, DmaFeed } from './dma-feed.ts';
+import { ControlReader, type ControlRow } from './control-row.ts';
+import { type ChunkSink, DmaFeed, type FeedOptions } from './dma-feed.ts';
 import type { PacingClock } from './pacing.ts';
 import type { ClosedWorld } from './shards.ts';
 
@@ -44,7 +44,9 @@ export interface ReplayOptions {
   /** [rows] See {@link DmaFeed}; for tests. */
   readonly skewRows?: number | undefined;
   readonly onChunk: ChunkSink;
-  readonly onCall: (call: ControlCall) => void;
+  /** See FeedOptions.onIssued. */
+  readonly onIssued?: FeedOptions['onIssued'];
+  readonly onCall: (call: ControlCall, row: ControlRow) => void;
 }
 
 /** Rows replayed. */
@@ -83,6 +85,7 @@ export class Replayer {
         clock: options.clock,
         progress,
         onChunk: options.onChunk,
+        onIssued: options.onIssued,
         onStop: (unit, row, doneTick) => this.#player.dmaDone(unit, row, doneTick),
       });
       this.#feeds.push(feed);

@@ -59,7 +59,7 @@ export const control: Analysis<ControlState, ControlSnapshot> = {
 
   onControlCall(state, call) {
     if (!BULK_OPS.has(call.op)) mark(state, call);
-    if (call.skipped || call.op === 'marker' || call.op === 'lost_events') return;
+    if (call.skipped) return;
     let histogram = state.latency.get(call.op);
     if (histogram === undefined) {
       // Calls are few kinds and many: 3 % buckets keep twenty kinds below a quarter of a MiB.

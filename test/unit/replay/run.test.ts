@@ -150,6 +150,23 @@ describe('a run', () => {
     expect(job.markers.map((marker) => marker.op)).toContain('VFIO_DEVICE_ATTACH_IOMMUFD_PT');
   });
 
+  test('a page used after its lazy unmap is a stale hit that waits for its flush; after a strict one it faults', async () => {
+    const rows = [
+      map(7, 1),
+      dma(7, { afterControl: 1 }),
+      unmap(7, 1, { afterDma: 1 }),
+      dma(7, { afterControl: 2 }),
+      dma(8, { afterControl: 2 }),
+    ];
+    const path = await writeTestBundle({ devices: [{}], rows });
+    const lazy = (await runReplay(options([path], { defaultDomain: 'dma-fq' }))).run.jobs[0]!;
+    expect(lazy.stale).toMatchObject([{ count: 1, awaitingFlush: 1, firstIova: '0x7000' }]);
+    expect(lazy.faults.map((group) => group.firstIova)).toEqual(['0x8000']);
+    const strict = (await runReplay(options([path], { defaultDomain: 'dma' }))).run.jobs[0]!;
+    expect(strict.stale).toEqual([]);
+    expect(strict.faults.map((group) => [group.count, group.firstIova])).toEqual([[2, '0x7000']]);
+  });
+
   test('a call that fails where the recording succeeded is a divergence with both results', async () => {
     const rows: ControlEvent[] = [
       { kind: 'control', op: 'open_iommufd', context: 0, recordedResult: 3 },

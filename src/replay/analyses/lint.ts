@@ -1,0 +1,117 @@
+/**
+ * Stale translations: hits on pages whose mapping was gone when the request was issued. A driver that changes a
+ * translation and submits no invalidation leaves them, and so does lazy flushing until its queue is flushed.
+ *
+ * Software's own tables are the oracle. Asking them for every hit would be slow, so hits are checked only where something
+ * was taken away lately: on pages that an unmap call named, and on devices whose domain changed.
+ *
+ * Unlike the other analyses this one must look at rows as they are issued: a moment later the tables say something else.
+ */
+import type { DmaColumns, ResultColumns } from '../../hw/unit.ts';
+import { DmaOutcome } from '../../hw/unit.ts';
+import type { ControlRow } from '../control-row.ts';
+import type { StaleUse } from '../protocol.ts';
+
+/** What the modelled kernel's tables say about a page. */
+export interface SoftwareView {
+  /** [4 KiB pages] Frame behind an IOVA page of a device's requests without PASID; -1 = not mapped. */
+  frameOf(device: number, iovaPfn: number): number;
+  /** True when the page was unmapped and waits in a flush queue. */
+  awaitsFlush(device: number, iovaPfn: number): boolean;
+  /** False while requests of the device are not translated by tables at all. */
+  translates(device: number): boolean;
+}
+
+/** [4 KiB pages] Pages remembered as taken away; the oldest are forgotten first. */
+const MAX_PAGES = 65_536;
+/** [4 KiB pages] Of one unmap call. */
+const MAX_PAGES_PER_CALL = 4096;
+/** [rows] Hits of a device that are checked after its domain changed. */
+const ROWS_AFTER_CHANGE = 4096;
+
+const UNMAPS: ReadonlySet<string> = new Set(['dma_unmap', 'dma_free', 'IOMMU_IOAS_UNMAP', 'VFIO_IOMMU_UNMAP_DMA']);
+const DOMAIN_CHANGES: ReadonlySet<string> = new Set([
+  'VFIO_DEVICE_ATTACH_IOMMUFD_PT',
+  'VFIO_DEVICE_DETACH_IOMMUFD_PT',
+  'VFIO_SET_IOMMU',
+  'VFIO_GROUP_UNSET_CONTAINER',
+  'close',
+]);
+
+/** Finds stale hits of one job. */
+export class StaleTranslations {
+  readonly #view: SoftwareView;
+  readonly #originTick: number;
+  readonly #nameOf: (device: number) => string;
+  /** Pages taken away, of whatever device: a filter in front of the tables. In order of insertion. */
+  readonly #pages = new Set<number>();
+  /** Hits still to be checked, by device. */
+  readonly #suspects = new Map<number, number>();
+  readonly #uses = new Map<number, StaleUse>();
+
+  constructor(view: SoftwareView, originTick: number, nameOf: (device: number) => string) {
+    this.#view = view;
+    this.#originTick = originTick;
+    this.#nameOf = nameOf;
+  }
+
+  /** A control call has completed. */
+  onCall(row: ControlRow): void {
+    if (DOMAIN_CHANGES.has(row.op)) this.#suspects.set(row.device, ROWS_AFTER_CHANGE);
+    if (!UNMAPS.has(row.op)) return;
+    const first = Number(row.iova >> 12n);
+    const length = row.length > 0n ? row.length : 1n;
+    const last = Number((row.iova + length - 1n) >> 12n);
+    for (let page = first; page <= last && page < first + MAX_PAGES_PER_CALL; page++) {
+      this.#pages.delete(page);
+      this.#pages.add(page);
+    }
+    for (const page of this.#pages) {
+      if (this.#pages.size <= MAX_PAGES) break;
+      this.#pages.delete(page);
+    }
+  }
+
+  /** Rows `from` .. `to`-1 were issued, and nothing has happened since. @hot */
+  onIssued(input: DmaColumns, results: ResultColumns, from: number, to: number): void {
+    if (this.#pages.size === 0 && this.#suspects.size === 0) return;
+    const { outcome } = results;
+    for (let row = from; row < to; row++) {
+      if (outcome[row] !== DmaOutcome.hit || input.pasid[row] !== 0) continue;
+      const page = input.iova[2 * row + 1]! * 1048576 + (input.iova[2 * row]! >>> 12);
+      if (this.#pages.has(page) || (this.#suspects.size > 0 && this.#isSuspect(input.device[row]!))) {
+        this.#check(input.device[row]!, page, results, row);
+      }
+    }
+  }
+
+  /** Groups by device, in topology order. */
+  finish(): StaleUse[] {
+    return [...this.#uses.entries()].sort(([a], [b]) => a - b).map(([, use]) => use);
+  }
+
+  #isSuspect(device: number): boolean {
+    const left = this.#suspects.get(device);
+    if (left === undefined) return false;
+    if (left > 1) this.#suspects.set(device, left - 1);
+    else this.#suspects.delete(device);
+    return true;
+  }
+
+  #check(device: number, page: number, results: ResultColumns, row: number): void {
+    if (!this.#view.translates(device)) return;
+    const used = results.pfn[2 * row + 1]! * 4294967296 + results.pfn[2 * row]!;
+    if (this.#view.frameOf(device, page) === used) return;
+    const atTick = results.issueTick[row]! - this.#originTick;
+    const known = this.#uses.get(device);
+    const awaitsFlush = this.#view.awaitsFlush(device, page) ? 1 : 0;
+    this.#uses.set(device, {
+      device: this.#nameOf(device),
+      count: (known?.count ?? 0) + 1,
+      awaitingFlush: (known?.awaitingFlush ?? 0) + awaitsFlush,
+      firstTick: known?.firstTick ?? atTick,
+      lastTick: atTick,
+      firstIova: known?.firstIova ?? `0x${(BigInt(page) << 12n).toString(16)}`,
+    });
+  }
+}
