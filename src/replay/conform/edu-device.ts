@@ -11,8 +11,8 @@ import type { UnspecifiedBytes } from './unspecified-bytes.ts';
 const BUFFER_BYTES = 4096;
 
 /**
- * One device. Its buffer keeps its contents for the life of the machine; at first, and beyond what the last copy from
- * memory filled, the recordings do not tell them (other transcripts ran before on the same machine).
+ * One device. Its buffer keeps its contents for the life of the machine. What it holds when a sequence begins the
+ * recordings do not tell: other sequences, not part of a transcript, ran in between on the same machine.
  */
 export class EduDevice {
   readonly #unit: VtdUnit;
@@ -50,9 +50,12 @@ export class EduDevice {
       else this.#load(frames, pfn, offset, done, count);
       done += count;
     }
-    // Only what the last copy filled is meaningful.
-    if (!toMemory) this.#unknown.fill(1, lengthBytes);
     return now;
+  }
+
+  /** A sequence begins: the buffer holds leftovers that nothing tells. */
+  forget(): void {
+    this.#unknown.fill(1);
   }
 
   #store(frames: PageFrames, pfn: number | undefined, offset: number, at: number, count: number): void {

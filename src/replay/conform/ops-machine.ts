@@ -9,12 +9,15 @@ import { unuseDefaultDomain, useDefaultDomain } from '../../stack/iommu/dma-owne
 import type { KernelTask } from '../../stack/kernel/task.ts';
 import type { VfioDevice } from '../../stack/vfio/device.ts';
 import { checkAccess, VfioDeviceFile } from '../../stack/vfio/device-file.ts';
+import type { VfioBuild } from '../../stack/vfio/profile.ts';
 import { UNSPECIFIED } from './compare.ts';
 import { fakeGroupOf, installDeviceNodes } from './device-nodes.ts';
 import { inKernfsOrder } from './kernfs-order.ts';
 import { type ConformMachine, type ConformModule, hex, type Operation } from './machine.ts';
 import { NoIommuMachine } from './no-iommu-machine.ts';
 import { vfioCdevOperations } from './ops-vfio-cdev.ts';
+import { installVfioLegacy } from './ops-vfio-legacy.ts';
+import { installVfioReset } from './ops-vfio-reset.ts';
 import type { StepArguments } from './step-arguments.ts';
 import { pciName } from './topology.ts';
 import { VtdMachine, type VtdSetup } from './vtd-machine.ts';
@@ -151,13 +154,18 @@ function* bindDriver(vtd: VtdMachine, name: string, driver: string): KernelTask<
 }
 
 /** The module of a machine with a VT-d unit. */
-export function vtdModule(setup: VtdSetup): ConformModule {
+export function vtdModule(setup: VtdSetup, build?: VfioBuild): ConformModule {
   return {
     install(machine: ConformMachine): void {
-      const vtd = new VtdMachine(machine.kernel, setup);
+      const vtd = new VtdMachine(machine.kernel, setup, build);
       const operations = { ...machineOperations(vtd), ...vfioCdevOperations(vtd.registry.profile) };
       for (const [name, operation] of Object.entries(operations)) machine.operations.set(name, operation);
+      machine.sequenceHooks.push(() => {
+        for (const edu of vtd.edus.values()) edu.forget();
+      });
       installDeviceNodes(machine, vtd);
+      installVfioLegacy(machine, vtd);
+      installVfioReset(machine);
     },
   };
 }
@@ -171,5 +179,7 @@ export const NO_IOMMU_MODULE: ConformModule = {
     }
     machine.operations.set('group_of', ({ args }) => fakeGroupOf(vfio, args.text('dev') ?? ''));
     installDeviceNodes(machine, vfio);
+    installVfioLegacy(machine, vfio);
+    installVfioReset(machine);
   },
 };

@@ -1,6 +1,6 @@
 /**
  * Bytes of memory whose value a transcript does not determine: what a device wrote from a part of its buffer that holds
- * leftovers of other transcripts. A byte counts only while it still has the value the model gave it.
+ * leftovers of earlier sequences. A byte counts only while it still has the value the model gave it.
  */
 export class UnspecifiedBytes {
   readonly #values = new Map<number, number>();
