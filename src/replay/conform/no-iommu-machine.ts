@@ -8,6 +8,7 @@ import { MttyDriver } from '../../stack/vfio/mdev-driver.ts';
 import { STANDARD_VFIO_BUILD, vfioProfile } from '../../stack/vfio/profile.ts';
 import { VfioRegistry } from '../../stack/vfio/registration.ts';
 import { VfioPciDriver } from '../../stack/vfio/vfio-pci.ts';
+import { resetScopeOf } from './reset-scope.ts';
 import { MEDIATED_DEVICE, pciName, TRANSCRIPT_TOPOLOGY } from './topology.ts';
 import type { VfioMachine } from './vfio-machine.ts';
 
@@ -28,6 +29,8 @@ export class NoIommuMachine implements VfioMachine {
       const topology = TRANSCRIPT_TOPOLOGY.find((each) => each.name === name);
       if (topology === undefined) continue;
       const driver = new VfioPciDriver(topology.information, profile, build);
+      driver.affectedFunctions = () =>
+        resetScopeOf(topology, this.vfioDevices, (member) => this.vfioDevices.get(member)?.group.id);
       const parts = { name: pciName(topology), driver, hardware: undefined, iommuGroup: undefined };
       const device = this.registry.registerPhysical(parts, topology.resetKey);
       if (typeof device !== 'number') this.vfioDevices.set(name, device);

@@ -291,8 +291,8 @@ const rawIoctl: Operation = (context): StepOutcome => {
   return { rc: callIoctl(context, args.u32('nr'), SCRATCH_ADDRESS) };
 };
 
-/** The iommufd module; `testBuild` = CONFIG_IOMMUFD_TEST. */
-export function iommufdModule(testBuild: boolean): ConformModule {
+/** The iommufd module; `testBuild` = CONFIG_IOMMUFD_TEST, `servesContainer` = CONFIG_IOMMUFD_VFIO_CONTAINER. */
+export function iommufdModule(testBuild: boolean, servesContainer = false): ConformModule {
   return {
     install(machine: ConformMachine): void {
       for (const [name, spec] of Object.entries(IOCTLS)) machine.operations.set(name, ioctlOperation(spec));
@@ -303,6 +303,14 @@ export function iommufdModule(testBuild: boolean): ConformModule {
       machine.paths.set('/dev/iommu', function* () {
         yield 0;
         return new IommufdFile(new IommufdContext(machine.kernel, profile));
+      });
+      if (!servesContainer) return;
+      machine.paths.set('/dev/vfio/vfio', function* () {
+        yield 0;
+        const context = new IommufdContext(machine.kernel, profile);
+        // As type1 does, so that both containers charge the same account.
+        context.accountMode = 'mm';
+        return new IommufdFile(context);
       });
     },
   };

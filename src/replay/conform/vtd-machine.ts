@@ -20,6 +20,7 @@ import { STANDARD_VFIO_BUILD, type VfioBuild, vfioProfile } from '../../stack/vf
 import { VfioRegistry } from '../../stack/vfio/registration.ts';
 import { VfioPciDriver } from '../../stack/vfio/vfio-pci.ts';
 import { EduDevice } from './edu-device.ts';
+import { resetScopeOf } from './reset-scope.ts';
 import { FIRST_FAKE_GROUP, MEDIATED_DEVICE, pciName, type TopologyDevice, TRANSCRIPT_TOPOLOGY } from './topology.ts';
 import { UnspecifiedBytes } from './unspecified-bytes.ts';
 import type { VfioMachine } from './vfio-machine.ts';
@@ -141,10 +142,13 @@ export class VtdMachine implements VfioMachine {
   registerPci(name: string): number {
     const { topology, device, group } = this.function(name);
     const { profile, build } = this.registry;
+    const driver = new VfioPciDriver(topology.information, profile, build);
+    driver.affectedFunctions = () =>
+      resetScopeOf(topology, this.vfioDevices, (member) => this.functions.get(member)?.group.id);
     const registered = this.registry.registerPhysical(
       {
         name: pciName(topology),
-        driver: new VfioPciDriver(topology.information, profile, build),
+        driver,
         hardware: device,
         iommuGroup: group,
       },

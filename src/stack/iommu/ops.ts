@@ -142,6 +142,8 @@ export interface PagingDomain extends IommuDomain {
   flushAll(): KernelTask<number>;
   /** Physical byte address behind `iova`, or undefined when not mapped (iova_to_phys). No time passes. */
   iovaToPhys(iova: bigint): bigint | undefined;
+  /** Prepares the domain to be a second stage (VFIO_TYPE1_NESTING_IOMMU, gone in Linux 6.13); absent = EINVAL. */
+  enableNesting?(): number;
   /** True when the domain can guarantee coherency from now on (enforce_cache_coherency). */
   enforceCacheCoherency(): boolean;
   /** Releases tables and ids (domain free). No device may be attached. */

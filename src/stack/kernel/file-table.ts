@@ -22,11 +22,15 @@ export class FileTable {
 
   /** Installs a file whose opener's reference passes to the descriptor. Returns the descriptor or -EMFILE. */
   install(file: OpenFile): number {
-    let fd = FIRST_FD;
-    while (this.#files.has(fd)) fd++;
+    const fd = this.#lowestFree();
     if (fd >= this.limit) return -Errno.EMFILE;
     this.#files.set(fd, file);
     return fd;
+  }
+
+  /** True when no descriptor is free: {@link install} would be -EMFILE. */
+  get isFull(): boolean {
+    return this.#lowestFree() >= this.limit;
   }
 
   /** Installs a file at a free descriptor of the caller's choice: standard streams. */
@@ -77,5 +81,11 @@ export class FileTable {
   /** Exit of the process: closes every descriptor in ascending order (exit_files). */
   *closeAll(): KernelTask<void> {
     for (const fd of [...this.#files.keys()].sort((a, b) => a - b)) yield* this.close(fd);
+  }
+
+  #lowestFree(): number {
+    let fd = FIRST_FD;
+    while (this.#files.has(fd)) fd++;
+    return fd;
   }
 }

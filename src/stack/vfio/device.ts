@@ -14,6 +14,7 @@ import type { DeviceInformation } from './device-info.ts';
 import type { DeviceSet } from './device-set.ts';
 import type { MigrationDevice } from './features.ts';
 import type { VfioGroup } from './group-state.ts';
+import type { AffectedFunction } from './hot-reset.ts';
 
 /** What a VFIO driver does for its devices. A result number is 0 or positive on success, else a negative errno. */
 export interface VfioDriver {
@@ -32,8 +33,12 @@ export interface VfioDriver {
   readonly migration?: MigrationDevice;
   /** What GET_INFO and its siblings show. */
   readonly information?: DeviceInformation;
+  /** Is this device meant by the string of GET_DEVICE_FD: 1, 0 or errno. Absent: the string is the device's name. */
+  matchName?(device: VfioDevice, text: string): number;
   /** VF token check; `undefined` = none given. Absent: the driver has no tokens. */
   matchToken?(device: VfioDevice, token: Uint8Array | undefined): number;
+  /** Functions that a slot or bus reset of this one takes along, in bus order; undefined or absent = no such reset. */
+  resetScope?(): readonly AffectedFunction[] | undefined;
   /** Emulated devices that pin: unpin everything in the range before returning. */
   dmaUnmap?(device: VfioDevice, iova: bigint, lengthBytes: bigint): KernelTask<void>;
 }

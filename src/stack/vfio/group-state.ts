@@ -6,7 +6,9 @@ import type { Timeline } from '../../timeline.ts';
 import type { IommuGroup } from '../iommu/group.ts';
 import type { IommufdContext } from '../iommufd/context.ts';
 import { Mutex } from '../kernel/locks.ts';
+import type { Container } from './container.ts';
 import type { VfioDevice } from './device.ts';
+import type { VfioGroupFile } from './group-file.ts';
 
 /** Kinds of groups: a real IOMMU group, the private one of an emulated device, or that of a device without IOMMU. */
 export type VfioGroupType = 'iommu' | 'emulated' | 'no-iommu';
@@ -23,9 +25,9 @@ export class VfioGroup {
   /** Guards the fields below (group_lock). */
   readonly lock: Mutex;
   /** The one open group file. */
-  openedFile: object | undefined;
+  openedFile: VfioGroupFile | undefined;
   /** The container the group is in, and its users: 1 plus the open devices. */
-  container: object | undefined;
+  container: Container | undefined;
   containerUsers = 0;
   /** The iommufd used as a container. */
   iommufd: IommufdContext | undefined;

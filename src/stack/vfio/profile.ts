@@ -14,6 +14,8 @@ export interface VfioProfile {
   readonly nesting: boolean;
   /** Devices without IOMMU have device nodes (7.3). */
   readonly noIommuCdev: boolean;
+  /** Type1 probes whether a driver merges adjacent pages by itself (until 6.15). */
+  readonly superPageProbe: boolean;
 }
 
 /** Behaviours of VFIO in that kernel. */
@@ -25,6 +27,7 @@ export function vfioProfile(version: KernelVersion): VfioProfile {
     overflow: since('L70'),
     nesting: !since('L615'),
     noIommuCdev: since('L73'),
+    superPageProbe: !since('L70'),
   };
 }
 

@@ -3,6 +3,7 @@ import { Errno } from '../../errno.ts';
 import type { KernelTask } from '../kernel/task.ts';
 import type { VfioDevice, VfioDriver, VfioPasidOps } from './device.ts';
 import type { DeviceInformation } from './device-info.ts';
+import type { AffectedFunction } from './hot-reset.ts';
 import {
   attachPhysical,
   attachPhysicalPasid,
@@ -12,6 +13,7 @@ import {
   unbindPhysical,
 } from './iommufd-glue.ts';
 import type { VfioBuild, VfioProfile } from './profile.ts';
+import { parseDeviceString } from './vf-token.ts';
 
 /** SR-IOV role of a function as far as tokens matter. */
 export interface TokenState {
@@ -29,6 +31,8 @@ export class VfioPciDriver implements VfioDriver {
   readonly #build: VfioBuild;
   /** Bus master bit of the command register: DMA reaches the IOMMU only while set. */
   busMaster = false;
+  /** What a slot or bus reset would affect; set by whoever knows the topology, absent where neither is possible. */
+  affectedFunctions: (() => readonly AffectedFunction[] | undefined) | undefined;
   /** Present on a PF with SR-IOV enabled through vfio-pci. */
   ownTokens: TokenState | undefined;
   /** Present on a VF whose PF is driven by vfio-pci. */
@@ -69,6 +73,19 @@ export class VfioPciDriver implements VfioDriver {
     yield 0;
     this.busMaster = false;
     if (this.pfTokens !== undefined) this.pfTokens.users--;
+  }
+
+  resetScope(): readonly AffectedFunction[] | undefined {
+    return this.affectedFunctions?.();
+  }
+
+  /** vfio_pci_core_match: the PCI name, perhaps with a token. */
+  matchName(device: VfioDevice, text: string): number {
+    const given = parseDeviceString(device.name, text);
+    if (given === undefined) return 0;
+    if (typeof given === 'number') return given;
+    const refused = this.matchToken(device, given.token);
+    return refused === 0 ? 1 : refused;
   }
 
   /** vfio_pci_validate_vf_token: EACCES wrong or missing, EINVAL given where none belongs. */
