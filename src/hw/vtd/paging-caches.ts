@@ -6,6 +6,9 @@
 import { type CacheGeometry, GROUP_SHIFT, SetAssoc } from '../set-assoc.ts';
 import type { AddressSpaces } from './address-spaces.ts';
 
+// Copies of this module's own: V8 folds these into the loop, an imported binding it loads each time.
+const SPACE_SHIFT = GROUP_SHIFT;
+
 /** Highest paging level. */
 export const MAX_LEVELS = 5;
 
@@ -85,7 +88,7 @@ export class PagingCaches {
       const pages = 512 ** (level - 1);
       const firstRegion = Math.floor(first / pages);
       const lastRegion = Math.floor((first + count - 1) / pages);
-      const base = space << GROUP_SHIFT;
+      const base = space << SPACE_SHIFT;
       if (lastRegion - firstRegion < cache.entries) {
         for (let region = firstRegion; region <= lastRegion; region++) {
           cache.remove(region | 0, base | Math.floor(region / 4294967296), generation);
@@ -94,7 +97,7 @@ export class PagingCaches {
       }
       for (let entry = 0; entry < cache.entries; entry++) {
         const tag1 = cache.tags[entry * 4 + 1]!;
-        if (tag1 === -1 || tag1 >>> GROUP_SHIFT !== space || cache.tags[entry * 4 + 2] !== generation) continue;
+        if (tag1 === -1 || tag1 >>> SPACE_SHIFT !== space || cache.tags[entry * 4 + 2] !== generation) continue;
         const region = (tag1 & 0x7fff) * 4294967296 + (cache.tags[entry * 4]! >>> 0);
         if (region >= firstRegion && region <= lastRegion) cache.drop(entry);
       }
@@ -110,5 +113,5 @@ function regionLow(low: number, high: number, level: number): number {
 
 function key1(space: number, high: number, level: number): number {
   const shift = 9 * (level - 1);
-  return (space << GROUP_SHIFT) | (shift < 32 ? high >>> shift : 0);
+  return (space << SPACE_SHIFT) | (shift < 32 ? high >>> shift : 0);
 }

@@ -14,7 +14,7 @@ SEVERITY[DmaOutcome.fault] = 4;
 /** Rows in progress, by device. */
 export class RowProgress {
   /** [bytes] Of the row, done so far; 0 = no row in progress. */
-  readonly bytesDone: Float64Array;
+  readonly bytesDone: Int32Array;
   readonly #issue: Float64Array;
   readonly #arrive: Float64Array;
   readonly #ready: Float64Array;
@@ -27,7 +27,7 @@ export class RowProgress {
   readonly #pfnHigh: Uint32Array;
 
   constructor(deviceCount: number) {
-    this.bytesDone = new Float64Array(deviceCount);
+    this.bytesDone = new Int32Array(deviceCount);
     this.#issue = new Float64Array(deviceCount);
     this.#arrive = new Float64Array(deviceCount);
     this.#ready = new Float64Array(deviceCount);

@@ -22,6 +22,18 @@ import { BindingResolver } from './resolver.ts';
 import { WalkSchedule, WalkTick } from './walk-schedule.ts';
 import { PROT_READ, PROT_WRITE, Walker } from './walker.ts';
 
+// Copies of this module's own: V8 folds these into the loop, an imported binding it loads each time.
+const Walk = WalkTick;
+const Outcome = DmaOutcome;
+const Count = Counter;
+const Part = TimePart;
+const Flag = DmaFlag;
+const Reason = FaultReason;
+const Kind = BindingKind;
+const PROT_SHIFT = VALUE_PROT_SHIFT;
+const SIZE_SHIFT = VALUE_SIZE_SHIFT;
+const PFN_HIGH = VALUE_PFN_HIGH;
+
 /** Indices of {@link Translator.result}. */
 export const Result = { outcome: 0, fault: 1, reads: 2, pageShift: 3, pfnLow: 4, pfnHigh: 5 } as const;
 
@@ -85,22 +97,22 @@ export class Translator {
     result[Result.pageShift] = 0;
     result[Result.pfnLow] = low;
     result[Result.pfnHigh] = high;
-    ticks[WalkTick.from] = ticks[WalkTick.arrival]!;
-    ticks[WalkTick.ready] = ticks[WalkTick.arrival]!;
+    ticks[Walk.from] = ticks[Walk.arrival]!;
+    ticks[Walk.ready] = ticks[Walk.arrival]!;
     const counts = this.counters.values;
-    if (!this.enabled || (flags & DmaFlag.translated) !== 0) {
+    if (!this.enabled || (flags & Flag.translated) !== 0) {
       this.#passThrough(tlps);
       return;
     }
-    if (high === 0 && low >>> 8 === 0xfee && (flags & DmaFlag.write) !== 0) {
+    if (high === 0 && low >>> 8 === 0xfee && (flags & Flag.write) !== 0) {
       // VT-d spec 3.14: writes to 0xFEEx_xxxx are interrupt requests.
-      counts[Counter['model.interrupt_writes']]! += tlps;
+      counts[Count['model.interrupt_writes']]! += tlps;
       this.#passThrough(tlps);
       return;
     }
-    counts[Counter.iommu_requests]! += tlps;
-    counts[Counter.iotlb_lookup]! += tlps;
-    counts[Counter.iotlb_hit]! += tlps - 1;
+    counts[Count.iommu_requests]! += tlps;
+    counts[Count.iotlb_lookup]! += tlps;
+    counts[Count.iotlb_hit]! += tlps - 1;
     if (this.config.iotlbRules.tag === 'source') this.#translateBySource(slot, low, high, flags, tlps);
     else this.#translateByDomain(slot, low, high, flags, tlps);
   }
@@ -108,23 +120,23 @@ export class Translator {
   #translateByDomain(slot: number, low: number, high: number, flags: number, tlps: number): void {
     const { bindings, ticks } = this;
     let contextReads = 0;
-    const arrival = ticks[WalkTick.arrival]!;
+    const arrival = ticks[Walk.arrival]!;
     const bound = bindings.readyTick[slot]!;
     if (arrival < bound) {
       if (bound === NEVER) {
         contextReads = this.resolver.resolve(slot);
-        if (this.resolver.fault !== FaultReason.none) {
+        if (this.resolver.fault !== Reason.none) {
           this.#contextFault(slot, low, high, flags, contextReads);
           return;
         }
         this.#keepBinding = this.resolver.cached;
       } else {
         // Another request is fetching the entries: join it.
-        ticks[WalkTick.from] = bound;
-        this.times.low[TimePart.walkQueue]! += bound - arrival;
+        ticks[Walk.from] = bound;
+        this.times.low[Part.walkQueue]! += bound - arrival;
       }
     }
-    if (bindings.kind[slot] === BindingKind.passThrough) {
+    if (bindings.kind[slot] === Kind.passThrough) {
       this.#finishContext(slot, contextReads, flags);
       this.#passThroughBound(tlps);
       return;
@@ -158,12 +170,12 @@ export class Translator {
       return;
     }
     const contextReads = this.resolver.resolve(slot);
-    if (this.resolver.fault !== FaultReason.none) {
+    if (this.resolver.fault !== Reason.none) {
       this.#contextFault(slot, low, high, flags, contextReads);
       return;
     }
     bindings.space[slot] = tagged;
-    if (bindings.kind[slot] === BindingKind.passThrough) {
+    if (bindings.kind[slot] === Kind.passThrough) {
       this.#passThroughBound(tlps);
       return;
     }
@@ -178,19 +190,19 @@ export class Translator {
     const { cache } = this.iotlb;
     const counts = this.counters.values;
     const { hitTicks } = this.#timing;
-    const from = ticks[WalkTick.ready]!;
+    const from = ticks[Walk.ready]!;
     const validFrom = cache.readyTick[entry]!;
-    counts[Counter.iotlb_hit]!++;
-    this.times.low[TimePart.iotlbHit]! += hitTicks;
+    counts[Count.iotlb_hit]!++;
+    this.times.low[Part.iotlbHit]! += hitTicks;
     if (validFrom > from) {
-      counts[Counter['model.iotlb_relookup']]! += tlps;
-      counts[Counter['model.merged_misses']]!++;
-      this.times.low[TimePart.walkQueue]! += validFrom - from;
-      ticks[WalkTick.ready] = validFrom + hitTicks;
-      result[Result.outcome] = DmaOutcome.mergedMiss;
+      counts[Count['model.iotlb_relookup']]! += tlps;
+      counts[Count['model.merged_misses']]!++;
+      this.times.low[Part.walkQueue]! += validFrom - from;
+      ticks[Walk.ready] = validFrom + hitTicks;
+      result[Result.outcome] = Outcome.mergedMiss;
     } else {
-      ticks[WalkTick.ready] = from + hitTicks;
-      result[Result.outcome] = DmaOutcome.hit;
+      ticks[Walk.ready] = from + hitTicks;
+      result[Result.outcome] = Outcome.hit;
     }
     this.answerEntry(entry, low);
   }
@@ -208,19 +220,19 @@ export class Translator {
     const counts = this.counters.values;
     const schedule = this.#schedule;
     const space = bindings.space[slot]!;
-    const first = bindings.kind[slot] === BindingKind.firstStage;
+    const first = bindings.kind[slot] === Kind.firstStage;
     const paging = first ? this.fsPaging : this.ssPaging;
     schedule.beginInRegion(space, low, pages);
 
     // Deepest cached table.
     const rootLevel = bindings.rootLevel[slot]!;
-    counts[first ? Counter.fs_nonleaf_lookup : Counter.ss_nonleaf_lookup]!++;
-    paging.atTick[0] = ticks[WalkTick.start]!;
+    counts[first ? Count.fs_nonleaf_lookup : Count.ss_nonleaf_lookup]!++;
+    paging.atTick[0] = ticks[Walk.start]!;
     let level = paging.deepest(space, low, pages, rootLevel);
     let table = bindings.rootSlot[slot]!;
     let prot = ROOT_PROT;
     if (level > 0) {
-      counts[first ? Counter.fs_nonleaf_hit : Counter.ss_nonleaf_hit]!++;
+      counts[first ? Count.fs_nonleaf_hit : Count.ss_nonleaf_hit]!++;
       table = paging.tableSlot;
       prot = paging.prot;
     } else {
@@ -230,39 +242,39 @@ export class Translator {
     // Read the tables, charge the time.
     this.walk(slot, table, level, prot, low, pages, flags);
     const { reads, fault, size } = walker;
-    counts[Counter.iommu_mrds]! += reads;
-    counts[Counter['model.page_walks']]!++;
-    counts[Counter['model.walks_1_read'] + Math.min(reads, 4) - 1]!++;
-    counts[Counter['model.iotlb_relookup']]! += tlps - 1;
-    schedule.end(contextReads, reads, (flags & DmaFlag.write) !== 0);
+    counts[Count.iommu_mrds]! += reads;
+    counts[Count['model.page_walks']]!++;
+    counts[Count['model.walks_1_read'] + Math.min(reads, 4) - 1]!++;
+    counts[Count['model.iotlb_relookup']]! += tlps - 1;
+    schedule.end(contextReads, reads, (flags & Flag.write) !== 0);
     this.#bound(slot);
     this.result[Result.reads] = contextReads + reads;
 
     // Fill: each upper level from the end of its own read on, the leaf at the end.
     const readTicks = this.#timing.walkReadTicks;
-    const known = fault === FaultReason.none ? size + 1 : level - reads + 1;
+    const known = fault === Reason.none ? size + 1 : level - reads + 1;
     for (let at = level; at > known; at--) {
-      paging.atTick[0] = ticks[WalkTick.bound]! + (level - at + 1) * readTicks;
+      paging.atTick[0] = ticks[Walk.bound]! + (level - at + 1) * readTicks;
       paging.fill(at, space, low, pages, walker.pathSlot[at]!, walker.pathProt[at]!);
     }
-    if (fault !== FaultReason.none) {
+    if (fault !== Reason.none) {
       this.#fault(slot, low, high, flags, fault, true);
       return;
     }
-    this.result[Result.outcome] = DmaOutcome.miss;
+    this.result[Result.outcome] = Outcome.miss;
     this.answerLeaf(low);
     // APPROX: translations of the upper half of a first-stage address space are not cached.
     if (pages !== high) return;
     const frameLow = this.result[Result.pfnLow]! & ~((1 << (9 * size)) - 1);
     const value1 = packValue1(bindings.domainId[slot]!, size, walker.prot, this.result[Result.pfnHigh]!);
     const entry = this.iotlb.fill(space, size, low, pages, frameLow, value1);
-    this.iotlb.cache.readyTick[entry] = ticks[WalkTick.ready]!;
+    this.iotlb.cache.readyTick[entry] = ticks[Walk.ready]!;
   }
 
   /** Walks the slot's tables from `table` at `level` on; the answer is in {@link walker}. @hot */
   walk(slot: number, table: number, level: number, prot: number, low: number, high: number, flags: number): void {
     const { bindings } = this;
-    if (bindings.kind[slot] === BindingKind.firstStage) {
+    if (bindings.kind[slot] === Kind.firstStage) {
       this.walker.firstStage(table, level, prot, low, high, flags);
       return;
     }
@@ -274,14 +286,14 @@ export class Translator {
   answerEntry(entry: number, low: number): void {
     const { values } = this.iotlb.cache;
     const value1 = values[(entry << 1) + 1]!;
-    this.#answer((value1 >>> VALUE_SIZE_SHIFT) & 3, values[entry << 1]!, value1 & VALUE_PFN_HIGH, low);
+    this.#answer((value1 >>> SIZE_SHIFT) & 3, values[entry << 1]!, value1 & PFN_HIGH, low);
   }
 
   /** Answers with the leaf that the walker found. */
   answerLeaf(low: number): void {
     const { size, leafLow, leafHigh } = this.walker;
     const frameLow = ((leafHigh << 20) | (leafLow >>> 12)) & ~((1 << (9 * size)) - 1);
-    this.#answer(size, frameLow, (leafHigh >>> 12) & VALUE_PFN_HIGH, low);
+    this.#answer(size, frameLow, (leafHigh >>> 12) & PFN_HIGH, low);
   }
 
   #answer(size: number, frameLow: number, frameHigh: number, low: number): void {
@@ -294,15 +306,15 @@ export class Translator {
   /** Whether an IOTLB entry allows the access. */
   permits(entry: number, flags: number): boolean {
     if (!this.config.iotlbRules.hitChecksPermission) return true;
-    const needed = (flags & DmaFlag.write) !== 0 ? PROT_WRITE : PROT_READ;
-    return ((this.iotlb.cache.values[(entry << 1) + 1]! >>> VALUE_PROT_SHIFT) & needed) !== 0;
+    const needed = (flags & Flag.write) !== 0 ? PROT_WRITE : PROT_READ;
+    return ((this.iotlb.cache.values[(entry << 1) + 1]! >>> PROT_SHIFT) & needed) !== 0;
   }
 
   /** High word of the page number as far as the tables index it, or -1 when the address is too wide. */
   tableHigh(slot: number, low: number, high: number): number {
     const bits = 9 * this.bindings.rootLevel[slot]! - 32;
     if (bits < 0) return high === 0 && low >>> (32 + bits) === 0 ? 0 : -1;
-    if (this.bindings.kind[slot] !== BindingKind.firstStage) return high >>> bits === 0 ? high : -1;
+    if (this.bindings.kind[slot] !== Kind.firstStage) return high >>> bits === 0 ? high : -1;
     const top = high >> (bits - 1);
     if (top === 0) return high;
     return top === 0xfffff >> (bits - 1) ? high & ((1 << bits) - 1) : -1;
@@ -310,8 +322,8 @@ export class Translator {
 
   /** Fault reason of an address that is too wide. */
   widthFault(slot: number): number {
-    if (this.bindings.kind[slot] === BindingKind.firstStage) return FaultReason.fsNotCanonical;
-    return this.resolver.scalable ? this.config.faultCodes.scalableSsBeyondWidth : FaultReason.addressBeyondWidth;
+    if (this.bindings.kind[slot] === Kind.firstStage) return Reason.fsNotCanonical;
+    return this.resolver.scalable ? this.config.faultCodes.scalableSsBeyondWidth : Reason.addressBeyondWidth;
   }
 
   /** Charges a context walk that no page walk follows; leaves when it ended in `ticks[ready]`. */
@@ -319,11 +331,11 @@ export class Translator {
     const { ticks } = this;
     if (contextReads > 0) {
       this.#schedule.begin();
-      this.#schedule.end(contextReads, 0, (flags & DmaFlag.write) !== 0);
+      this.#schedule.end(contextReads, 0, (flags & Flag.write) !== 0);
       this.result[Result.reads] = contextReads;
     } else {
-      ticks[WalkTick.bound] = ticks[WalkTick.from]!;
-      ticks[WalkTick.ready] = ticks[WalkTick.from]!;
+      ticks[Walk.bound] = ticks[Walk.from]!;
+      ticks[Walk.ready] = ticks[Walk.from]!;
     }
     this.#bound(slot);
   }
@@ -332,7 +344,7 @@ export class Translator {
   #bound(slot: number): void {
     if (!this.#keepBinding) return;
     this.#keepBinding = false;
-    this.bindings.readyTick[slot] = this.ticks[WalkTick.bound]!;
+    this.bindings.readyTick[slot] = this.ticks[Walk.bound]!;
   }
 
   #contextFault(slot: number, low: number, high: number, flags: number, reads: number): void {
@@ -343,29 +355,29 @@ export class Translator {
 
   /** `walked`: the fault comes from the page walk, not from context or PASID entries. */
   #fault(slot: number, low: number, high: number, flags: number, reason: number, walked: boolean): void {
-    this.result[Result.outcome] = DmaOutcome.fault;
+    this.result[Result.outcome] = Outcome.fault;
     this.result[Result.fault] = reason;
-    this.counters.values[Counter['model.faults']]!++;
+    this.counters.values[Count['model.faults']]!++;
     if (this.bindings.faultsHidden[slot] === 1) return;
     const { bindings } = this;
     const sourceId = bindings.sourceIds[bindings.requester(slot)]!;
-    const write = (flags & DmaFlag.write) !== 0;
+    const write = (flags & Flag.write) !== 0;
     const pasid = bindings.pasid(slot);
     const carriesRid = walked && this.resolver.scalable && this.config.faultCodes.walkFaultsCarryRidPasid;
-    const readyTick = this.ticks[WalkTick.ready]!;
+    const readyTick = this.ticks[Walk.ready]!;
     this.#faults.report(sourceId, pasid, pasid > 0 || carriesRid, reason, write, low, high, readyTick);
   }
 
   #passThrough(tlps: number): void {
-    this.result[Result.outcome] = DmaOutcome.passThrough;
-    this.counters.values[Counter['model.pass_through']]! += tlps;
+    this.result[Result.outcome] = Outcome.passThrough;
+    this.counters.values[Count['model.pass_through']]! += tlps;
   }
 
   #passThroughBound(tlps: number): void {
     const { hitTicks } = this.#timing;
-    this.ticks[WalkTick.ready]! += hitTicks;
-    this.times.low[TimePart.iotlbHit]! += hitTicks;
-    this.counters.values[Counter.iotlb_hit]!++;
+    this.ticks[Walk.ready]! += hitTicks;
+    this.times.low[Part.iotlbHit]! += hitTicks;
+    this.counters.values[Count.iotlb_hit]!++;
     this.#passThrough(tlps);
   }
 

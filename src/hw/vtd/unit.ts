@@ -26,6 +26,16 @@ import { RowProgress } from './row-progress.ts';
 import { Result, Translator } from './translator.ts';
 import { WalkTick } from './walk-schedule.ts';
 
+// Copies of this module's own: V8 folds these into the loop, an imported binding it loads each time.
+const Link = LinkTick;
+const Walk = WalkTick;
+const Outcome = DmaOutcome;
+const Answer = Result;
+const PAGE_HIGH_LIMIT = MAX_PAGE_HIGH;
+const PROT_SHIFT = VALUE_PROT_SHIFT;
+const SIZE_SHIFT = VALUE_SIZE_SHIFT;
+const PFN_HIGH = VALUE_PFN_HIGH;
+
 /** What a unit needs besides its profile. */
 export interface VtdUnitOptions {
   readonly name: string;
@@ -100,7 +110,8 @@ export class VtdUnit implements IommuUnit {
     const { requesterOf } = bindings;
     const bytesDone = this.#progress.bytesDone;
     const { hitTicks, releaseInOrder } = this.#config.translation;
-    const { maxReadChunkBytes, maxWriteChunkBytes } = links;
+    const maxReadChunkBytes = links.maxReadChunkBytes | 0;
+    const maxWriteChunkBytes = links.maxWriteChunkBytes | 0;
     const translation = translator.ticks;
     const slowResult = translator.result;
     const released = this.#released;
@@ -115,19 +126,20 @@ export class VtdUnit implements IommuUnit {
     for (; i < to; i++) {
       const device = devices[i]!;
       const flags = flagColumn[i]!;
-      const size = sizes[i]!;
+      // Int32 throughout: a u32 that may not fit would make these doubles.
+      const size = sizes[i]! | 0;
       const port = (device << 1) | (flags & 1);
       const chunkLimit = (flags & 1) === 0 ? maxReadChunkBytes : maxWriteChunkBytes;
       let earliest = notBefore[i]!;
-      let low = iova[2 * i]!;
-      let high = iova[2 * i + 1]!;
+      let low = iova[2 * i]! | 0;
+      let high = iova[2 * i + 1]! | 0;
       let left = size;
       const before = bytesDone[device]!;
       if (before !== 0) {
-        const address = low + before;
-        high = (high + Math.floor(address / 4294967296)) >>> 0;
-        low = address >>> 0;
-        left -= before;
+        const start = (low + before) | 0;
+        if (start >>> 0 < low >>> 0) high = (high + 1) | 0;
+        low = start;
+        left = (left - before) | 0;
       }
       let interrupted = false;
       for (;;) {
@@ -135,18 +147,18 @@ export class VtdUnit implements IommuUnit {
         let piece = 4096 - offset;
         if (piece > left) piece = left;
         if (piece > chunkLimit) piece = chunkLimit;
-        ticks[LinkTick.earliest] = earliest;
+        ticks[Link.earliest] = earliest;
         links.offer(port, piece);
-        const issue = ticks[LinkTick.issue]!;
+        const issue = ticks[Link.issue]!;
         issueTick[i] = issue;
         if (issue >= limit) {
           interrupted = true;
           break;
         }
         links.commit(port);
-        const arrival = ticks[LinkTick.arrival]!;
+        const arrival = ticks[Link.arrival]!;
         // Time as the device's next request: before that, it was the requests in front of it that waited.
-        let free = ticks[LinkTick.window]!;
+        let free = ticks[Link.window]!;
         let since = lastIssue[device]!;
         if (since < earliest) since = earliest;
         if (free > since) windowTicks += free - since;
@@ -163,36 +175,36 @@ export class VtdUnit implements IommuUnit {
         const slot = pasid === 0 ? requester : bindings.slotOf(requester, pasid);
         let ready = 0;
         let entry = -1;
-        if (arrival >= bindings.readyTick[slot]! && flags < 2 && pageHigh <= MAX_PAGE_HIGH) {
+        if (arrival >= bindings.readyTick[slot]! && flags < 2 && pageHigh <= PAGE_HIGH_LIMIT) {
           entry = iotlb.lookup(bindings.space[slot]!, pageLow, pageHigh);
         }
         let plain = false;
         if (entry >= 0) {
           const value1 = cache.values[(entry << 1) + 1]!;
-          plain = cache.readyTick[entry]! <= arrival && ((value1 >>> VALUE_PROT_SHIFT) & (1 + (flags & 1))) !== 0;
+          plain = cache.readyTick[entry]! <= arrival && ((value1 >>> PROT_SHIFT) & (1 + (flags & 1))) !== 0;
           if (plain) {
-            const pageBits = 9 * ((value1 >>> VALUE_SIZE_SHIFT) & 3);
+            const pageBits = 9 * ((value1 >>> SIZE_SHIFT) & 3);
             ready = arrival + hitTicks;
             hits++;
             hitTlps += links.tlpCount(port);
-            outcome[i] = DmaOutcome.hit;
+            outcome[i] = Outcome.hit;
             fault[i] = 0;
             walkReads[i] = 0;
             pageShift[i] = 12 + pageBits;
             pfn[2 * i] = cache.values[entry << 1]! | (pageLow & ((1 << pageBits) - 1));
-            pfn[2 * i + 1] = value1 & VALUE_PFN_HIGH;
+            pfn[2 * i + 1] = value1 & PFN_HIGH;
           }
         }
         if (!plain) {
-          translation[WalkTick.arrival] = arrival;
+          translation[Walk.arrival] = arrival;
           translator.translate(slot, pageLow, pageHigh, flags, links.tlpCount(port));
-          ready = translation[WalkTick.ready]!;
-          outcome[i] = slowResult[Result.outcome]!;
-          fault[i] = slowResult[Result.fault]!;
-          walkReads[i] = slowResult[Result.reads]!;
-          pageShift[i] = slowResult[Result.pageShift]!;
-          pfn[2 * i] = slowResult[Result.pfnLow]!;
-          pfn[2 * i + 1] = slowResult[Result.pfnHigh]!;
+          ready = translation[Walk.ready]!;
+          outcome[i] = slowResult[Answer.outcome]!;
+          fault[i] = slowResult[Answer.fault]!;
+          walkReads[i] = slowResult[Answer.reads]!;
+          pageShift[i] = slowResult[Answer.pageShift]!;
+          pfn[2 * i] = slowResult[Answer.pfnLow]!;
+          pfn[2 * i + 1] = slowResult[Answer.pfnHigh]!;
         }
         if (releaseInOrder) {
           const previous = released[device]!;
@@ -204,17 +216,17 @@ export class VtdUnit implements IommuUnit {
         }
 
         // Completion.
-        ticks[LinkTick.ready] = ready;
-        if (!plain && outcome[i] === DmaOutcome.fault) {
+        ticks[Link.ready] = ready;
+        if (!plain && outcome[i] === Outcome.fault) {
           links.abort(port);
         } else {
           links.complete(port);
           const space = bindings.space[slot]!;
           const { lastUse } = spaces;
-          const memory = ticks[LinkTick.memory]!;
+          const memory = ticks[Link.memory]!;
           if (memory > lastUse[space]!) lastUse[space] = memory;
         }
-        const done = ticks[LinkTick.done]!;
+        const done = ticks[Link.done]!;
         memoryTicks += done - ready;
         if (done > lastDone) lastDone = done;
         arriveTick[i] = arrival;
@@ -224,16 +236,14 @@ export class VtdUnit implements IommuUnit {
 
         // The row spans pages.
         this.#progress.add(device, piece, i, out);
-        left -= piece;
+        left = (left - piece) | 0;
         if (left === 0) {
           this.#progress.finish(device, i, out);
           break;
         }
-        low += piece;
-        if (low >= 4294967296) {
-          low -= 4294967296;
-          high = (high + 1) >>> 0;
-        }
+        const next = (low + piece) | 0;
+        if (next >>> 0 < low >>> 0) high = (high + 1) | 0;
+        low = next;
         earliest = issue;
       }
       if (interrupted) break;
@@ -300,7 +310,7 @@ export class VtdUnit implements IommuUnit {
    * belong to a device of the machine.
    */
   access(sourceId: SourceId, pasid: Pasid, iovaPfn: number, flags: number): AccessResult {
-    this.#translator.ticks[WalkTick.arrival] = 0;
+    this.#translator.ticks[Walk.arrival] = 0;
     this.#translator.translate(this.#slot(sourceId, pasid), iovaPfn | 0, highWord(iovaPfn), flags, 1);
     return this.#answer();
   }
@@ -318,7 +328,7 @@ export class VtdUnit implements IommuUnit {
   cachedPermission(sourceId: SourceId, pasid: Pasid, iovaPfn: number): number {
     const { iotlb } = this.#translator;
     const entry = iotlb.peek(this.#bindings.space[this.#slot(sourceId, pasid)]!, iovaPfn | 0, highWord(iovaPfn));
-    return entry < 0 ? -1 : (iotlb.cache.values[(entry << 1) + 1]! >>> VALUE_PROT_SHIFT) & 3;
+    return entry < 0 ? -1 : (iotlb.cache.values[(entry << 1) + 1]! >>> PROT_SHIFT) & 3;
   }
 
   /** Carries out one descriptor now (deferred mode): its first four u32 words. */
@@ -362,10 +372,10 @@ export class VtdUnit implements IommuUnit {
   #answer(): AccessResult {
     const { result } = this.#translator;
     return {
-      outcome: result[Result.outcome]!,
-      fault: result[Result.fault]!,
-      pfn: (result[Result.pfnHigh]! >>> 0) * 4294967296 + (result[Result.pfnLow]! >>> 0),
-      pageShift: result[Result.pageShift]!,
+      outcome: result[Answer.outcome]!,
+      fault: result[Answer.fault]!,
+      pfn: (result[Answer.pfnHigh]! >>> 0) * 4294967296 + (result[Answer.pfnLow]! >>> 0),
+      pageShift: result[Answer.pageShift]!,
     };
   }
 }

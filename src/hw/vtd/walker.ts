@@ -12,6 +12,13 @@ import { slotFromEntry } from './context-cache.ts';
 import { type FaultCodes, FaultReason } from './fault-reasons.ts';
 import { FsEntry, SsEntry } from './layout.ts';
 
+// Copies of this module's own: V8 folds these into the loop, an imported binding it loads each time.
+const Ss = SsEntry;
+const Fs = FsEntry;
+const Reason = FaultReason;
+const FRAME_WORDS = WORDS_PER_FRAME;
+const Flag = DmaFlag;
+
 /** Permission bits of a translation, as in IOMMU_READ, IOMMU_WRITE. */
 export const PROT_READ = 1;
 export const PROT_WRITE = 2;
@@ -23,7 +30,7 @@ export class Walker {
   /** Table reads made. */
   reads = 0;
   /** Fault reason, 0 = translated. */
-  fault: number = FaultReason.none;
+  fault: number = Reason.none;
   /** Words of the leaf entry. */
   leafLow = 0;
   leafHigh = 0;
@@ -58,26 +65,26 @@ export class Walker {
     accessDirty: boolean,
   ): void {
     const words = this.#memory.words;
-    const needed = (flags & DmaFlag.write) !== 0 ? PROT_WRITE : PROT_READ;
+    const needed = (flags & Flag.write) !== 0 ? PROT_WRITE : PROT_READ;
     let slot = tableSlot;
     let at = level;
     let allowed = prot;
     let reads = 0;
-    this.fault = FaultReason.none;
+    this.fault = Reason.none;
     for (;;) {
       reads++;
       if (slot < 0) {
-        this.fault = scalable ? FaultReason.ssTableAccess : FaultReason.tableAccess;
+        this.fault = scalable ? Reason.ssTableAccess : Reason.tableAccess;
         break;
       }
-      const word = slot * WORDS_PER_FRAME + (indexAt(low, high, at) << 1);
+      const word = slot * FRAME_WORDS + (indexAt(low, high, at) << 1);
       const entry = words[word]!;
       allowed &= entry;
       if ((allowed & needed) === 0) {
         this.fault = this.#permissionFault(needed, scalable);
         break;
       }
-      if (at === 1 || ((entry & SsEntry.pageSize) !== 0 && at <= 3)) {
+      if (at === 1 || ((entry & Ss.pageSize) !== 0 && at <= 3)) {
         this.size = at - 1;
         this.leafLow = entry;
         this.leafHigh = words[word + 1]!;
@@ -95,40 +102,40 @@ export class Walker {
   /** First stage, likewise; accessed and dirty bits are always kept. @hot */
   firstStage(tableSlot: number, level: number, prot: number, low: number, high: number, flags: number): void {
     const words = this.#memory.words;
-    const write = (flags & DmaFlag.write) !== 0;
+    const write = (flags & Flag.write) !== 0;
     let slot = tableSlot;
     let at = level;
     let allowed = prot;
     let reads = 0;
-    this.fault = FaultReason.none;
+    this.fault = Reason.none;
     for (;;) {
       reads++;
       if (slot < 0) {
-        this.fault = FaultReason.fsTableAccess;
+        this.fault = Reason.fsTableAccess;
         break;
       }
-      const word = slot * WORDS_PER_FRAME + (indexAt(low, high, at) << 1);
+      const word = slot * FRAME_WORDS + (indexAt(low, high, at) << 1);
       const entry = words[word]!;
-      if ((entry & FsEntry.present) === 0) {
-        this.fault = FaultReason.fsNotPresent;
+      if ((entry & Fs.present) === 0) {
+        this.fault = Reason.fsNotPresent;
         break;
       }
-      if ((entry & FsEntry.user) === 0) {
-        this.fault = FaultReason.fsUser;
+      if ((entry & Fs.user) === 0) {
+        this.fault = Reason.fsUser;
         break;
       }
-      if ((entry & FsEntry.write) === 0) allowed &= ~PROT_WRITE;
+      if ((entry & Fs.write) === 0) allowed &= ~PROT_WRITE;
       if (write && (allowed & PROT_WRITE) === 0) {
-        this.fault = FaultReason.fsWrite;
+        this.fault = Reason.fsWrite;
         break;
       }
-      if (at === 1 || ((entry & FsEntry.pageSize) !== 0 && at <= 3)) {
-        const updated = entry | FsEntry.accessed | (write ? FsEntry.dirty : 0);
+      if (at === 1 || ((entry & Fs.pageSize) !== 0 && at <= 3)) {
+        const updated = entry | Fs.accessed | (write ? Fs.dirty : 0);
         if (updated !== entry && !this.readOnly) words[word] = updated;
         this.size = at - 1;
         this.leafLow = updated;
         this.leafHigh = words[word + 1]!;
-        this.prot = (updated & FsEntry.dirty) === 0 ? allowed & ~PROT_WRITE : allowed;
+        this.prot = (updated & Fs.dirty) === 0 ? allowed & ~PROT_WRITE : allowed;
         break;
       }
       slot = slotFromEntry(this.#memory, entry, words[word + 1]!);
@@ -140,14 +147,14 @@ export class Walker {
   }
 
   #trackSecondStage(word: number, entry: number, needed: number, allowed: number): number {
-    const updated = entry | SsEntry.accessed | (needed === PROT_WRITE ? SsEntry.dirty : 0);
+    const updated = entry | Ss.accessed | (needed === PROT_WRITE ? Ss.dirty : 0);
     if (updated !== entry && !this.readOnly) this.#memory.words[word] = updated;
     this.leafLow = updated;
-    return (updated & SsEntry.dirty) === 0 ? allowed & ~PROT_WRITE : allowed;
+    return (updated & Ss.dirty) === 0 ? allowed & ~PROT_WRITE : allowed;
   }
 
   #permissionFault(needed: number, scalable: boolean): number {
-    if (!scalable) return needed === PROT_WRITE ? FaultReason.write : FaultReason.read;
+    if (!scalable) return needed === PROT_WRITE ? Reason.write : Reason.read;
     return needed === PROT_WRITE ? this.#codes.scalableSsWrite : this.#codes.scalableSsRead;
   }
 }
