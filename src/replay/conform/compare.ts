@@ -9,7 +9,7 @@ import type { TranscriptStep } from './transcript.ts';
 
 /** One difference. */
 export interface StepDifference {
-  /** `ret`, `errno` or `out.<name>`. */
+  /** `ret`, `errno`, `out.<name>`; `op` for an operation the machine does not have. */
   readonly field: string;
   readonly expected: unknown;
   readonly actual: unknown;

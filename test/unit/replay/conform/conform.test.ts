@@ -58,11 +58,17 @@ describe('conform', () => {
     refuse(lines(OPEN), /outside that sequence/);
     refuse('', /no sequence/);
     refuse(lines({ ...BEGIN, setup: 'toaster' }), /unknown setup toaster/);
-    refuse(lines(BEGIN, { ...OPEN, op: 'frobnicate' }), /frobnicate/);
     refuse(
       lines(BEGIN, { ...OPEN, args: { path: '/dev/iommu' } }, { ...ALLOC, args: { fd: 'a b' } }),
       /cannot evaluate/,
     );
+  });
+
+  it('counts an operation the machine does not have as a mismatch and goes on', () => {
+    const unknown = { ...OPEN, step: 2, op: 'frobnicate' };
+    const result = conformText('t.jsonl', lines(BEGIN, OPEN, unknown, { ...ALLOC, step: 3, out: { ioas: 1 } }), 'v7.3');
+    expect(result).toMatchObject({ steps: 3, matched: 2 });
+    expect(result.mismatches).toMatchObject([{ step: 2, op: 'frobnicate', field: 'op' }]);
   });
 
   it('gives every sequence a fresh process and keeps symbols of closed files', () => {
