@@ -5,9 +5,9 @@
  *
  * Nothing here depends on where chunks begin: which row issues next follows from rows, ticks and dependencies alone.
  *
- * APPROX: a row issues no earlier than the row {@link FeedOptions.skewRows} places before it in the unit's stream. Devices
- * that are not tied to each other by anything can drift apart without bound under closed pacing; this keeps the
- * rows in flight, and so memory, bounded.
+ * APPROX: a row issues no earlier than any row {@link FeedOptions.skewRows} or more places before it in the unit's
+ * stream. Devices that are not tied to each other by anything can drift apart without bound under closed pacing; this
+ * keeps the rows in flight, and so memory, bounded.
  */
 import { InvariantError } from '../assert.ts';
 import type { IommuUnit } from '../hw/unit.ts';
@@ -77,9 +77,16 @@ export class DmaFeed {
   #loadedEnd = 0;
   #exhausted = false;
   #issuedRows = 0;
-  /** [ps] Completion and issue of recent rows, by row & mask. The second only where devices can drift apart. */
+  /** [ps] Completion of recent rows, by row & mask. */
   readonly #doneTicks: Float64Array;
+  /**
+   * [ps] Issue of recent rows, by row & mask; once every earlier row has been issued, the latest issue up to the row.
+   * Only where devices can drift apart.
+   */
   readonly #issueTicks: Float64Array;
+  /** Rows before this one have all been issued, the latest at {@link #latestIssue} [ps]. */
+  #issuedEnd = 0;
+  #latestIssue = 0;
   readonly #mask: number;
   /** Rows some control row waits for, ascending. */
   readonly #stops: number[] = [];
@@ -247,7 +254,7 @@ export class DmaFeed {
     lane.advance(reached);
     if (reached < to) this.#heap.update(lane);
     else this.#refresh(lane);
-    if (this.#skewed.length > 0) this.#releaseSkewed(from, reached);
+    if (this.#skewRows > 0 && from === this.#issuedEnd) this.#extendIssued();
     const stopped = this.#stops.length > 0 && this.#fireStop(reached - 1);
     if (chunk.pending === 0) this.#retire();
     return stopped;
@@ -275,11 +282,24 @@ export class DmaFeed {
     return true;
   }
 
-  #releaseSkewed(from: number, to: number): void {
+  /** The oldest row was issued: takes in all that were issued behind it and frees the lanes that waited. @hot */
+  #extendIssued(): void {
+    const ticks = this.#issueTicks;
+    const mask = this.#mask;
+    const end = this.#loadedEnd;
+    let latest = this.#latestIssue;
+    let row = this.#issuedEnd;
+    for (; row < end; row++) {
+      const tick = ticks[row & mask]!;
+      if (tick === UNISSUED) break;
+      if (tick > latest) latest = tick;
+      ticks[row & mask] = latest;
+    }
+    this.#issuedEnd = row;
+    this.#latestIssue = latest;
     for (let i = this.#skewed.length - 1; i >= 0; i--) {
       const lane = this.#skewed[i]!;
-      const row = lane.waitsForRow - 1;
-      if (row < from || row >= to) continue;
+      if (lane.waitsForRow > row) continue;
       this.#skewed.splice(i, 1);
       lane.waitsForRow = 0;
       this.#refresh(lane);
@@ -339,12 +359,13 @@ export class DmaFeed {
         }
       }
       if (skewRows > 0 && row >= skewRows) {
-        const issueTick = this.#issueTicks[(row - skewRows) & this.#mask]!;
-        if (issueTick > tick) tick = issueTick;
-        else if (issueTick === UNISSUED && this.#deviceOf(row - skewRows) !== lane.device) {
-          lane.waitsForRow = row - skewRows + 1;
+        const behind = row - skewRows;
+        if (behind >= this.#issuedEnd) {
+          lane.waitsForRow = behind + 1;
           break;
         }
+        const issueTick = this.#issueTicks[behind & this.#mask]!;
+        if (issueTick > tick) tick = issueTick;
       }
       notBefore[i] = tick;
     }
@@ -354,11 +375,6 @@ export class DmaFeed {
   /** True when a row names a control row that comes after it: an error of the trace, and no dependency. */
   #isForward(chunk: DmaChunk, i: number): boolean {
     return this.#progress.comesAfter(chunk.afterControl[i]! - 1, chunk.sequence[i]!);
-  }
-
-  #deviceOf(row: number): number {
-    const chunk = this.#chunks[Math.floor(row / this.#chunkRows) - this.#firstChunk]!;
-    return chunk.input.device[row - chunk.firstRow]!;
   }
 
   #oldestRow(): number {
