@@ -155,7 +155,7 @@ const feature: Operation = onBoundFile(({ process, args }, file) => {
       return 0;
     },
   };
-  const rc = deviceFeature(file.device, command, process.files);
+  const rc = deviceFeature(file.device, command, process);
   const out: Record<string, unknown> = {};
   for (const [name, at] of [
     ['data0', 0],

@@ -38,7 +38,7 @@ export function* compatIoctl(
     case Request.checkExtension:
       return yield* checkExtension(context, Number(argument));
     case Request.setIommu:
-      return yield* setIommu(context, Number(argument));
+      return yield* setIommu(context, process, Number(argument));
     case Request.getInfo:
       return yield* vfioIommuGetInfo(context, process, argument);
     case Request.mapDma: {

@@ -94,9 +94,12 @@ export function* checkExtension(context: IommufdContext, extension: number): Ker
   }
 }
 
-/** VFIO_SET_IOMMU: EINVAL (type, no-IOMMU mode), ENODEV (no group joined yet), errno of turning large pages off. */
-export function* setIommu(context: IommufdContext, type: number): KernelTask<number> {
-  if (type === VfioExtension.noIommu && context.noIommuMode) return 0;
+/**
+ * VFIO_SET_IOMMU: EPERM (no-IOMMU mode without CAP_SYS_RAWIO), EINVAL (type, no-IOMMU mode), ENODEV (no group joined
+ * yet), errno of turning large pages off.
+ */
+export function* setIommu(context: IommufdContext, process: Process, type: number): KernelTask<number> {
+  if (type === VfioExtension.noIommu && context.noIommuMode) return process.canUseRawIo ? 0 : -Errno.EPERM;
   if ((type !== VfioExtension.type1 && type !== VfioExtension.type1v2) || context.noIommuMode) return -Errno.EINVAL;
   const ioas = context.vfioIoas;
   if (ioas === undefined) return -Errno.ENODEV;

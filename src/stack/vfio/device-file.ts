@@ -34,7 +34,9 @@ export class VfioDeviceFile implements OpenFile {
   }
 }
 
-/** Every call on a device file but BIND needs access: 0 or -EINVAL. */
+/** Every call on a device file but BIND needs access, and wakes the device: 0 or -EINVAL. */
 export function checkAccess(file: VfioDeviceFile): number {
-  return file.accessGranted ? 0 : -Errno.EINVAL;
+  if (!file.accessGranted) return -Errno.EINVAL;
+  file.device.driver.lowPower?.wake();
+  return 0;
 }

@@ -12,9 +12,12 @@ import type { IommufdDevice } from '../iommufd/device.ts';
 import type { KernelTask } from '../kernel/task.ts';
 import type { DeviceInformation } from './device-info.ts';
 import type { DeviceSet } from './device-set.ts';
+import type { DmaLogging } from './dma-logging.ts';
 import type { MigrationDevice } from './features.ts';
 import type { VfioGroup } from './group-state.ts';
 import type { AffectedFunction } from './hot-reset.ts';
+import type { LowPower } from './low-power.ts';
+import type { TokenState } from './vf-token.ts';
 
 /** What a VFIO driver does for its devices. A result number is 0 or positive on success, else a negative errno. */
 export interface VfioDriver {
@@ -31,6 +34,12 @@ export interface VfioDriver {
   closeDevice?(device: VfioDevice): KernelTask<void>;
   /** Migration support and state. */
   readonly migration?: MigrationDevice;
+  /** Dirty logging by the device. */
+  readonly logging?: DmaLogging;
+  /** Low power on demand. */
+  readonly lowPower?: LowPower;
+  /** Token of a PF whose VFs may be opened only with it. */
+  readonly ownTokens?: TokenState | undefined;
   /** What GET_INFO and its siblings show. */
   readonly information?: DeviceInformation;
   /** Is this device meant by the string of GET_DEVICE_FD: 1, 0 or errno. Absent: the string is the device's name. */

@@ -1,5 +1,5 @@
 /**
- * VFIO_DEVICE_FEATURE: the common part and the migration features (Linux drivers/vfio/vfio_main.c). Features that a
+ * VFIO_DEVICE_FEATURE: dispatch, migration and VF token (Linux drivers/vfio/vfio_main.c). Features that a
  * device does not have are ENOTTY.
  */
 import { Errno } from '../../errno.ts';
@@ -7,36 +7,28 @@ import { FileReferences } from '../kernel/file-references.ts';
 import type { FileTable, OpenFile } from '../kernel/file-table.ts';
 import type { KernelTask } from '../kernel/task.ts';
 import type { VfioDevice } from './device.ts';
+import { reportLogging, startLogging, stopLogging } from './dma-logging.ts';
+import {
+  checkFeature,
+  DeviceFeature,
+  type DeviceFeatureCommand,
+  FEATURE_HEADER_BYTES,
+  type FeatureCaller,
+  FeatureFlag,
+} from './feature-command.ts';
 import { MigrationState, nextMigrationState, opensStream } from './migration.ts';
+import type { TokenState } from './vf-token.ts';
 
-/** Bits of the flags word. */
-const INDEX_MASK = 0xffff;
-const GET = 1 << 16;
-const SET = 1 << 17;
-const PROBE = 1 << 18;
-/** [bytes] argsz and flags. */
-const HEADER_BYTES = 8;
-
-/** VFIO_DEVICE_FEATURE_* of this file. */
-const MIGRATION = 1;
-const MIG_DEVICE_STATE = 2;
-
-/** The command; the data follows its header in user memory. */
-export interface DeviceFeatureCommand {
-  /** [bytes] Header and data. */
-  readonly argsz: number;
-  readonly flags: number;
-  /** Reads data bytes; undefined = EFAULT. */
-  readonly readData: (lengthBytes: number) => Uint8Array | undefined;
-  /** Writes data bytes back; 0 or -EFAULT. */
-  readonly writeData: (bytes: Uint8Array) => number;
-}
+/** [bytes] A UUID. */
+const TOKEN_BYTES = 16;
 
 /** Migration support of a device and its state. */
 export interface MigrationDevice {
   /** MigrationFlag bits. */
   readonly flags: number;
   state: number;
+  /** [bytes] What a stop-copy stream would hold now; absent = 0. */
+  readonly stopCopyBytes?: bigint;
 }
 
 /** A stream of device state. Its contents are not modelled. */
@@ -48,16 +40,8 @@ function* noRelease(): KernelTask<void> {
   yield 0;
 }
 
-/** vfio_check_feature: 1 = go on, else the result. */
-function checkFeature(command: DeviceFeatureCommand, supported: number, minDataBytes: number): number {
-  if ((command.flags & (GET | SET) & ~supported) !== 0) return -Errno.EINVAL;
-  if ((command.flags & PROBE) !== 0) return 0;
-  if ((command.flags & (GET | SET)) === 0) return -Errno.EINVAL;
-  return command.argsz - HEADER_BYTES < minDataBytes ? -Errno.EINVAL : 1;
-}
-
 function getMigration(migration: MigrationDevice, command: DeviceFeatureCommand): number {
-  const checked = checkFeature(command, GET, 8);
+  const checked = checkFeature(command, FeatureFlag.get, 8);
   if (checked !== 1) return checked;
   const data = new DataView(new ArrayBuffer(8));
   data.setBigUint64(0, BigInt(migration.flags), true);
@@ -84,10 +68,18 @@ function walkTo(migration: MigrationDevice, target: number): boolean | number {
   return stream;
 }
 
-function migrationState(migration: MigrationDevice, command: DeviceFeatureCommand, files: FileTable): number {
-  const checked = checkFeature(command, GET | SET, 8);
+function migrationDataSize(migration: MigrationDevice, command: DeviceFeatureCommand): number {
+  const checked = checkFeature(command, FeatureFlag.get, 8);
   if (checked !== 1) return checked;
-  if ((command.flags & GET) !== 0) return command.writeData(stateBytes(migration.state, -1));
+  const data = new DataView(new ArrayBuffer(8));
+  data.setBigUint64(0, migration.stopCopyBytes ?? 0n, true);
+  return command.writeData(new Uint8Array(data.buffer));
+}
+
+function migrationState(migration: MigrationDevice, command: DeviceFeatureCommand, files: FileTable): number {
+  const checked = checkFeature(command, FeatureFlag.get | FeatureFlag.set, 8);
+  if (checked !== 1) return checked;
+  if ((command.flags & FeatureFlag.get) !== 0) return command.writeData(stateBytes(migration.state, -1));
   const asked = command.readData(8);
   if (asked === undefined) return -Errno.EFAULT;
   const target = new DataView(asked.buffer, asked.byteOffset, 8).getUint32(0, true);
@@ -110,20 +102,47 @@ function migrationState(migration: MigrationDevice, command: DeviceFeatureComman
  * ENOTTY feature not there; EINVAL direction not supported; 0 for a probe; EINVAL no direction or no room; the
  * feature's own.
  */
-export function deviceFeature(device: VfioDevice, command: DeviceFeatureCommand, files: FileTable): number {
-  if (command.argsz < HEADER_BYTES) return -Errno.EINVAL;
+export function deviceFeature(device: VfioDevice, command: DeviceFeatureCommand, caller: FeatureCaller): number {
+  const { get, set, probe, indexMask } = FeatureFlag;
+  if (command.argsz < FEATURE_HEADER_BYTES) return -Errno.EINVAL;
   const { flags } = command;
-  if ((flags & ~(INDEX_MASK | GET | SET | PROBE)) !== 0) return -Errno.EINVAL;
-  if ((flags & PROBE) === 0 && (flags & GET) !== 0 && (flags & SET) !== 0) return -Errno.EINVAL;
-  const { migration } = device.driver;
-  switch (flags & INDEX_MASK) {
-    case MIGRATION:
+  if ((flags & ~(indexMask | get | set | probe)) !== 0) return -Errno.EINVAL;
+  if ((flags & probe) === 0 && (flags & get) !== 0 && (flags & set) !== 0) return -Errno.EINVAL;
+  const { migration, lowPower, ownTokens } = device.driver;
+  switch (flags & indexMask) {
+    case DeviceFeature.migration:
       return migration === undefined ? -Errno.ENOTTY : getMigration(migration, command);
-    case MIG_DEVICE_STATE:
-      return migration === undefined ? -Errno.ENOTTY : migrationState(migration, command, files);
+    case DeviceFeature.migDeviceState:
+      return migration === undefined ? -Errno.ENOTTY : migrationState(migration, command, caller.files);
+    case DeviceFeature.migDataSize:
+      return migration === undefined ? -Errno.ENOTTY : migrationDataSize(migration, command);
+    case DeviceFeature.dmaLoggingStart:
+      return startLogging(device, command, caller);
+    case DeviceFeature.dmaLoggingStop:
+      return stopLogging(device, command);
+    case DeviceFeature.dmaLoggingReport:
+      return reportLogging(device, command, caller);
+    case DeviceFeature.lowPowerEntry:
+      return lowPower === undefined ? -Errno.ENOTTY : lowPower.enter(command);
+    case DeviceFeature.lowPowerEntryWithWakeup:
+      return lowPower === undefined ? -Errno.ENOTTY : lowPower.enterWithWakeup(command, caller);
+    case DeviceFeature.lowPowerExit:
+      return lowPower === undefined ? -Errno.ENOTTY : lowPower.exit(command);
+    case DeviceFeature.pciVfToken:
+      return ownTokens === undefined ? -Errno.ENOTTY : setToken(ownTokens, command);
     default:
       return -Errno.ENOTTY;
   }
+}
+
+/** vfio_pci_core_feature_token: the secret that openers of VFs must show. */
+function setToken(tokens: TokenState, command: DeviceFeatureCommand): number {
+  const checked = checkFeature(command, FeatureFlag.set, TOKEN_BYTES);
+  if (checked !== 1) return checked;
+  const token = command.readData(TOKEN_BYTES);
+  if (token === undefined) return -Errno.EFAULT;
+  tokens.token = token.slice();
+  return 0;
 }
 
 /** A device that can migrate, running. */

@@ -8,6 +8,14 @@ const TOKEN_OPTION = 'vf_token=';
 const UUID_CHARS = 36;
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
 
+/** SR-IOV role of a function as far as tokens matter. */
+export interface TokenState {
+  /** Number of this PF's VFs open through vfio-pci. */
+  users: number;
+  /** The PF's secret; all zero until set. */
+  token: Uint8Array;
+}
+
 /** What the string says. */
 export interface DeviceString {
   /** The 16 bytes of the token; undefined when none is given. */

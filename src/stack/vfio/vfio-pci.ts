@@ -12,22 +12,16 @@ import {
   detachPhysicalPasid,
   unbindPhysical,
 } from './iommufd-glue.ts';
+import { LowPower } from './low-power.ts';
 import type { VfioBuild, VfioProfile } from './profile.ts';
-import { parseDeviceString } from './vf-token.ts';
-
-/** SR-IOV role of a function as far as tokens matter. */
-export interface TokenState {
-  /** Number of this PF's VFs open through vfio-pci. */
-  users: number;
-  /** The PF's secret; all zero until set. */
-  token: Uint8Array;
-}
+import { parseDeviceString, type TokenState } from './vf-token.ts';
 
 /** One vfio-pci device's driver instance. */
 export class VfioPciDriver implements VfioDriver {
   readonly name = 'vfio-pci';
   readonly information: DeviceInformation;
   readonly pasid?: VfioPasidOps;
+  readonly lowPower = new LowPower();
   readonly #build: VfioBuild;
   /** Bus master bit of the command register: DMA reaches the IOMMU only while set. */
   busMaster = false;
@@ -72,6 +66,7 @@ export class VfioPciDriver implements VfioDriver {
   *closeDevice(): KernelTask<void> {
     yield 0;
     this.busMaster = false;
+    this.lowPower.leave();
     if (this.pfTokens !== undefined) this.pfTokens.users--;
   }
 

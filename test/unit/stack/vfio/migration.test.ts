@@ -1,7 +1,9 @@
 // Migration states: vfio_mig_get_next_state and VFIO_DEVICE_FEATURE of Linux drivers/vfio/vfio_main.c.
 import { describe, expect, it } from 'vitest';
 import { Errno } from '../../../../src/errno.ts';
+import { AddressSpace } from '../../../../src/stack/kernel/address-space.ts';
 import { FileTable } from '../../../../src/stack/kernel/file-table.ts';
+import { PageFrames } from '../../../../src/stack/kernel/page-frames.ts';
 import type { VfioDevice } from '../../../../src/stack/vfio/device.ts';
 import { deviceFeature, migratable } from '../../../../src/stack/vfio/features.ts';
 import { MigrationFlag, MigrationState, nextMigrationState } from '../../../../src/stack/vfio/migration.ts';
@@ -57,7 +59,7 @@ describe('VFIO_DEVICE_FEATURE', () => {
           return 0;
         },
       },
-      files,
+      { files, memory: new AddressSpace(new PageFrames()) },
     );
     const view = new DataView(bytes.buffer);
     return { rc, state: view.getUint32(0, true), fd: view.getInt32(4, true) };
