@@ -18,6 +18,7 @@ const VALUE_BITS = 53;
 /** Values of 2^32 and more are shifted right by this many bits before `clz32` looks at them. */
 const WIDE_SHIFT = 21;
 const WIDE_SCALE = 2 ** -WIDE_SHIFT;
+const HALF_RANGE = 2 ** 52;
 
 /** Plain data of a {@link Histogram}: what merges, crosses threads and is stored. */
 export interface HistogramState {
@@ -99,6 +100,36 @@ export class Histogram {
     this.#sum.add(value);
     if (value < this.#min) this.#min = value;
     if (value > this.#max) this.#max = value;
+  }
+
+  /** Counts the first `count` of `values`, integers 0 .. 2^53 - 1; as {@link record} for each, and faster. @hot */
+  recordAll(values: Float64Array, count: number): void {
+    const bits = this.precisionBits;
+    const counts = this.#counts;
+    let min = this.#min;
+    let max = this.#max;
+    // Two addends below 2^52 add exactly; larger ones go to the exact sum at once.
+    let sum = 0;
+    for (let i = 0; i < count; i++) {
+      const value = values[i]!;
+      const wide = value >= 4294967296;
+      const word = wide ? (value * WIDE_SCALE) >>> 0 : value;
+      const shift = 31 - bits - Math.clz32(word);
+      const index = shift <= 0 ? word : ((wide ? shift + WIDE_SHIFT : shift) << bits) + (word >>> shift);
+      counts[index]!++;
+      if (value < min) min = value;
+      if (value > max) max = value;
+      if (value < HALF_RANGE) sum += value;
+      else this.#sum.add(value);
+      if (sum >= HALF_RANGE) {
+        this.#sum.add(sum);
+        sum = 0;
+      }
+    }
+    this.#sum.add(sum);
+    this.#count += count;
+    this.#min = min;
+    this.#max = max;
   }
 
   /** Adds what `state` counted; its precision may be higher than this one's, not lower. */

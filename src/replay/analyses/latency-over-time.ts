@@ -20,6 +20,8 @@ export class LatencyBins {
   readonly originTick: number;
   binPs = BASE_WIDTH_PS;
   bins: Histogram[] = [];
+  /** [ps] Latencies of the bin being filled. */
+  ticks = new Float64Array(0);
 
   constructor(originTick: number) {
     this.originTick = originTick;
@@ -51,21 +53,26 @@ export const latencyOverTime: Analysis<LatencyBins, LatencyOverTime> = {
   init: ({ originTick }) => new LatencyBins(originTick),
 
   onDmaBatch(state, input, results) {
+    if (state.ticks.length < input.rowCount) state.ticks = new Float64Array(input.rowCount);
+    const { ticks, originTick } = state;
     const { issueTick, doneTick, outcome } = results;
-    const { originTick } = state;
-    let histogram: Histogram | undefined;
+    let bin: Histogram | undefined;
     let binStart = 0;
     let binEnd = 0;
+    let held = 0;
     for (let row = 0; row < input.rowCount; row++) {
       if (outcome[row] === DmaOutcome.fault) continue;
       const tick = doneTick[row]!;
-      if (histogram === undefined || tick < binStart || tick >= binEnd) {
-        histogram = state.at(tick - originTick);
+      if (tick < binStart || tick >= binEnd) {
+        bin?.recordAll(ticks, held);
+        held = 0;
+        bin = state.at(tick - originTick);
         binStart = originTick + Math.floor((tick - originTick) / state.binPs) * state.binPs;
         binEnd = binStart + state.binPs;
       }
-      histogram.record(tick - issueTick[row]!);
+      ticks[held++] = tick - issueTick[row]!;
     }
+    bin?.recordAll(ticks, held);
   },
 
   finish: (state) => ({ binPs: state.binPs, bins: state.bins.map((bin) => bin.toState()) }),

@@ -1,5 +1,5 @@
 /** Latency, outcomes and page sizes by device. Faulted requests are counted and stay out of the histograms. */
-import { DmaFlag, DmaOutcome } from '../../hw/unit.ts';
+import { type DmaColumns, DmaFlag, DmaOutcome, type ResultColumns } from '../../hw/unit.ts';
 import { DEFAULT_PRECISION_BITS, Histogram, mergeHistograms } from '../../stats/histogram.ts';
 import type { DeviceLatency, DeviceOutcomes } from '../protocol.ts';
 import type { Analysis, AnalysisContext } from './analysis.ts';
@@ -32,6 +32,51 @@ export interface LatencyState {
   readonly context: AnalysisContext;
   readonly precisionBits: number;
   readonly devices: (DeviceCounts | undefined)[];
+  /** [ps] Latencies of the run being counted. */
+  dmaTicks: Float64Array;
+  translationTicks: Float64Array;
+}
+
+/** Counts rows `from` .. `to`-1, which are all of one device. @hot */
+function countRun(
+  state: LatencyState,
+  counts: DeviceCounts,
+  input: DmaColumns,
+  results: ResultColumns,
+  from: number,
+  to: number,
+): void {
+  if (state.dmaTicks.length < to - from) {
+    state.dmaTicks = new Float64Array(to - from);
+    state.translationTicks = new Float64Array(to - from);
+  }
+  const { dmaTicks, translationTicks } = state;
+  const { outcomes, pageShifts } = counts;
+  const { flags, bytes } = input;
+  const { issueTick, arriveTick, readyTick, doneTick, outcome, walkReads, pageShift } = results;
+  let writes = 0;
+  let bytesMoved = 0;
+  let reads = 0;
+  let good = 0;
+  for (let row = from; row < to; row++) {
+    const flag = flags[row]!;
+    writes += flag & DmaFlag.write;
+    reads += walkReads[row]!;
+    const fate = outcome[row]!;
+    outcomes[fate]!++;
+    if (fate === DmaOutcome.fault) continue;
+    if ((flag & DmaFlag.translationRequest) === 0) bytesMoved += bytes[row]!;
+    pageShifts[pageShift[row]!]!++;
+    dmaTicks[good] = doneTick[row]! - issueTick[row]!;
+    translationTicks[good] = readyTick[row]! - arriveTick[row]!;
+    good++;
+  }
+  counts.writes += writes;
+  counts.reads += to - from - writes;
+  counts.bytes += bytesMoved;
+  counts.walkReads += reads;
+  counts.dmaLatency.recordAll(dmaTicks, good);
+  counts.translationLatency.recordAll(translationTicks, good);
 }
 
 function countsOf(state: LatencyState, device: number): DeviceCounts {
@@ -49,28 +94,19 @@ export const latency: Analysis<LatencyState, DeviceLatency[]> = {
     context,
     precisionBits: context.devices.length > FINE_DEVICES ? COARSE_PRECISION_BITS : DEFAULT_PRECISION_BITS,
     devices: [],
+    dmaTicks: new Float64Array(0),
+    translationTicks: new Float64Array(0),
   }),
 
   onDmaBatch(state, input, results) {
-    const { device, flags, bytes } = input;
-    const { issueTick, arriveTick, readyTick, doneTick, outcome, walkReads, pageShift } = results;
-    let current = -1;
-    let counts = countsOf(state, device[0]!);
-    for (let row = 0; row < input.rowCount; row++) {
-      if (device[row] !== current) {
-        current = device[row]!;
-        counts = countsOf(state, current);
-      }
-      if ((flags[row]! & DmaFlag.write) !== 0) counts.writes++;
-      else counts.reads++;
-      const fate = outcome[row]!;
-      counts.outcomes[fate]!++;
-      counts.walkReads += walkReads[row]!;
-      if (fate === DmaOutcome.fault) continue;
-      if ((flags[row]! & DmaFlag.translationRequest) === 0) counts.bytes += bytes[row]!;
-      counts.pageShifts[pageShift[row]!]!++;
-      counts.dmaLatency.record(doneTick[row]! - issueTick[row]!);
-      counts.translationLatency.record(readyTick[row]! - arriveTick[row]!);
+    const { device } = input;
+    let from = 0;
+    while (from < input.rowCount) {
+      const index = device[from]!;
+      let to = from + 1;
+      while (to < input.rowCount && device[to] === index) to++;
+      countRun(state, countsOf(state, index), input, results, from, to);
+      from = to;
     }
   },
 
@@ -105,11 +141,13 @@ function snapshot(name: string, counts: DeviceCounts): DeviceLatency {
     dmaLatency: counts.dmaLatency.toState(),
     translationLatency: counts.translationLatency.toState(),
     outcomes: {
+      // First, so that this object does not share its hidden class with DmaOutcome, whose values must stay constants to
+      // the compiler: filling such an object with doubles would deoptimise every loop that names an outcome.
+      walkReads: counts.walkReads,
       hit: outcomes[DmaOutcome.hit]!,
       miss: outcomes[DmaOutcome.miss]!,
       mergedMiss: outcomes[DmaOutcome.mergedMiss]!,
       passThrough: outcomes[DmaOutcome.passThrough]!,
-      walkReads: counts.walkReads,
     },
     pageShifts,
   };
@@ -132,11 +170,11 @@ function mergeDevice(a: DeviceLatency, b: DeviceLatency): DeviceLatency {
 function mergeOutcomes(a: DeviceOutcomes | undefined, b: DeviceOutcomes | undefined): DeviceOutcomes | undefined {
   if (a === undefined || b === undefined) return a ?? b;
   return {
+    walkReads: a.walkReads + b.walkReads,
     hit: a.hit + b.hit,
     miss: a.miss + b.miss,
     mergedMiss: a.mergedMiss + b.mergedMiss,
     passThrough: a.passThrough + b.passThrough,
-    walkReads: a.walkReads + b.walkReads,
   };
 }
 

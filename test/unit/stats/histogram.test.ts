@@ -79,3 +79,26 @@ test('reset forgets everything', () => {
   histogram.reset();
   expect(histogram.toState()).toEqual(emptyHistogram());
 });
+
+test('recording many values at once equals recording each', () => {
+  const values = Float64Array.from([
+    0,
+    1,
+    255,
+    256,
+    257,
+    4294967295,
+    4294967296,
+    2 ** 40 + 7,
+    2 ** 52 - 1,
+    2 ** 52,
+    2 ** 53 - 1,
+  ]);
+  const one = new Histogram();
+  for (const value of [...values, ...values]) one.record(value);
+  const many = new Histogram();
+  many.recordAll(values, values.length);
+  many.recordAll(values, 0);
+  many.recordAll(values, values.length);
+  expect(many.toState()).toEqual(one.toState());
+});
