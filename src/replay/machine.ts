@@ -9,6 +9,7 @@ import type { VtdConfig } from '../hw/vtd/config.ts';
 import type { QueueMode } from '../hw/vtd/invalidation-queue.ts';
 import { VtdUnit } from '../hw/vtd/unit.ts';
 import { IntelDriver } from '../stack/drivers/intel/driver.ts';
+import type { EntryStepObserver } from '../stack/drivers/intel/entry-step.ts';
 import type { SubmissionObserver } from '../stack/drivers/intel/qi.ts';
 import { setupDefaultDomain } from '../stack/iommu/default-domain.ts';
 import { DmaApi } from '../stack/iommu/dma-api.ts';
@@ -53,6 +54,8 @@ export interface MachineParts {
    * for the caller, and every submission is reported.
    */
   readonly follow?: { readonly onSubmission: SubmissionObserver };
+  /** Told about what drivers do while time runs. */
+  readonly watch?: { readonly onSubmission: SubmissionObserver; readonly onEntryStep: EntryStepObserver } | undefined;
 }
 
 /** What a function shows of itself matters to no replayed call. */
@@ -100,12 +103,14 @@ export class Machine {
       this.#units.set(index, unit);
       return { name: topology.name, registers: unit, scalable: topology.mode === 'scalable' };
     });
+    const observer = parts.follow?.onSubmission ?? parts.watch?.onSubmission;
     this.driver = new IntelDriver({
       kernel: this.kernel,
       memory: this.memory,
       units: specs,
-      ...(parts.follow === undefined ? {} : { onSubmission: parts.follow.onSubmission }),
+      ...(observer === undefined ? {} : { onSubmission: observer }),
     });
+    for (const unit of this.driver.units) unit.onEntryStep = parts.watch?.onEntryStep;
     for (const device of machineDevices(manifest, world.devices, this.kernel, this.driver)) {
       this.#devices.set(device.index, device);
     }
@@ -126,6 +131,11 @@ export class Machine {
     const unit = this.#units.get(index);
     assert(unit !== undefined, `unit ${index} is not in this world`);
     return unit;
+  }
+
+  /** A device of this world that an IOMMU serves. */
+  deviceAt(device: number): MachineDevice | undefined {
+    return this.#devices.get(device);
   }
 
   /** Domain the DMA API of a device maps into; undefined when the kernel does not translate for it. */

@@ -32,6 +32,10 @@ export class Bindings {
   faultsHidden: Uint8Array;
   /** PASID the request is treated as: its own, or RID_PASID. */
   effectivePasid: Int32Array;
+  /** [ps] Arrival of the request that resolved the binding last, and what it had been before. */
+  resolvedTick: Float64Array;
+  earlierDomainId: Int32Array;
+  earlierRootSlot: Int32Array;
 
   readonly #pasids: number[] = [];
   readonly #requesters: number[] = [];
@@ -55,6 +59,9 @@ export class Bindings {
     this.accessDirty = new Uint8Array(count);
     this.faultsHidden = new Uint8Array(count);
     this.effectivePasid = new Int32Array(count);
+    this.resolvedTick = new Float64Array(count);
+    this.earlierDomainId = new Int32Array(count).fill(-1);
+    this.earlierRootSlot = new Int32Array(count).fill(-1);
     this.#slotsOfRequester = this.sourceIds.map((_, requester) => [requester]);
     this.#lastPasid = new Int32Array(count).fill(-1);
     this.#lastSlot = new Int32Array(count);
@@ -88,6 +95,13 @@ export class Bindings {
   /** Slots of a requester, the one without PASID first. */
   slotsOf(requester: number): readonly number[] {
     return this.#slotsOfRequester[requester]!;
+  }
+
+  /** Remembers what a slot was bound to, before it is resolved for a request that arrived at `atTick`. */
+  keepEarlier(slot: number, atTick: number): void {
+    this.resolvedTick[slot] = atTick;
+    this.earlierDomainId[slot] = this.domainId[slot]!;
+    this.earlierRootSlot[slot] = this.rootSlot[slot]!;
   }
 
   /** Invalidates one slot. */
@@ -134,6 +148,11 @@ export class Bindings {
     this.domainId = grownWords(this.domainId, size);
     this.rootSlot = grownWords(this.rootSlot, size);
     this.effectivePasid = grownWords(this.effectivePasid, size);
+    this.earlierDomainId = grownWords(this.earlierDomainId, size);
+    this.earlierRootSlot = grownWords(this.earlierRootSlot, size);
+    const resolvedTick = new Float64Array(size);
+    resolvedTick.set(this.resolvedTick);
+    this.resolvedTick = resolvedTick;
   }
 }
 

@@ -124,6 +124,7 @@ export class Translator {
     const bound = bindings.readyTick[slot]!;
     if (arrival < bound) {
       if (bound === NEVER) {
+        bindings.keepEarlier(slot, arrival);
         contextReads = this.resolver.resolve(slot);
         if (this.resolver.fault !== Reason.none) {
           this.#contextFault(slot, low, high, flags, contextReads);

@@ -12,15 +12,31 @@ export const KERNEL_VERSIONS = ['L612', 'L615', 'L70', 'L73'] as const;
 /** A name in {@link KERNEL_VERSIONS}. */
 export type KernelVersion = (typeof KERNEL_VERSIONS)[number];
 
-/** How a present PASID entry is replaced. */
-export const PASID_REPLACE_POLICIES = ['in-place', 'clear-then-update', 'entry-sync'] as const;
-/** How the RID's translation is replaced. */
-export const RID_REPLACE_POLICIES = ['block-then-setup', 'hitless'] as const;
+/**
+ * How a present PASID entry is replaced. `make-before-break` is no kernel's: it stores the whole entry at once, which no
+ * processor can, and stands for the best that software could do.
+ */
+export const PASID_REPLACE_POLICIES = ['in-place', 'clear-then-update', 'entry-sync', 'make-before-break'] as const;
+/**
+ * How the RID's translation is replaced. Linux blocks first; `hitless` is the entry-sync proposal. The other names treat
+ * the RID's entry as that of a PASID, which no kernel does.
+ */
+export const RID_REPLACE_POLICIES = [
+  'block-then-setup',
+  'hitless',
+  'in-place',
+  'clear-then-update',
+  'make-before-break',
+] as const;
+/** Invalidations that a broken driver might leave out when it takes a translation away. */
+export const OMITTED_FLUSHES = ['none', 'pasid-cache', 'iotlb'] as const;
 
 /** Behaviours of the kernel that are not a matter of time. */
 export interface KernelBehaviours {
   readonly pasidReplace: (typeof PASID_REPLACE_POLICIES)[number];
   readonly ridReplace: (typeof RID_REPLACE_POLICIES)[number];
+  /** A defect to be found: this invalidation is left out of every entry teardown and replace. Absent = none. */
+  readonly omitsFlush?: (typeof OMITTED_FLUSHES)[number] | undefined;
   /** Second-stage IOTLB descriptors never carry the invalidation hint (leaf only), whatever the caller asked for. */
   readonly ssIhIgnored: boolean;
   /** Descriptors of one cache-tag flush that share a submission and its wait descriptor. */

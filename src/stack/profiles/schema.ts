@@ -11,6 +11,7 @@ import {
   KERNEL_VERSIONS,
   type KernelCosts,
   type KernelProfile,
+  OMITTED_FLUSHES,
   PASID_REPLACE_POLICIES,
   RID_REPLACE_POLICIES,
 } from '../kernel/profile.ts';
@@ -63,6 +64,7 @@ export const KERNEL_PROFILE_SCHEMA = z.object({
   behaviours: z.object({
     pasidReplace: z.enum(PASID_REPLACE_POLICIES),
     ridReplace: z.enum(RID_REPLACE_POLICIES),
+    omitsFlush: z.enum(OMITTED_FLUSHES).optional(),
     ssIhIgnored: z.boolean(),
     qiMaxBatch: count.max(250),
     unmapBatchRuns: count,
@@ -127,9 +129,10 @@ export function resolveKernelProfile(
 }
 
 function listNumbers(decoded: KernelProfileSource): ProfileNumber[] {
-  const behaviours = Object.entries(decoded.behaviours).map(([key, value]) => ({
+  const present = Object.entries(decoded.behaviours).filter(([, value]) => value !== undefined);
+  const behaviours = present.map(([key, value]) => ({
     path: `behaviours.${key}`,
-    value,
+    value: value as number | string | boolean,
     unit: typeof value === 'number' ? 'count' : '',
     basis: 'D',
     source: `Linux, behaviour of version ${decoded.version}`,

@@ -37,6 +37,7 @@ export function* setupContextEntries(info: DeviceInfo, target: ContextTarget): K
     const place = contextPlace(unit, sourceId, true) as EntryPlace;
     if (isPresent(unit.memory, place)) continue;
     writeLegacyContext(unit.memory, place, contextFields(info, target));
+    unit.noteEntry(sourceId, 0, 'setup');
     yield* chargeEntryWrite(unit);
     if (unit.caps.cachingMode) {
       yield* submitContext(unit, 0, sourceId);
@@ -60,11 +61,13 @@ export function* clearContextEntries(info: DeviceInfo): KernelTask<void> {
     if (place === undefined) continue;
     const did = legacyDomainId(unit.memory, place);
     clearPresent(unit.memory, place);
+    unit.noteEntry(sourceId, 0, 'clear_present');
     yield* chargeEntryWrite(unit);
     yield* submitContext(unit, did, ownId);
     yield* submitIotlbDomain(unit, did);
     yield* submitDeviceTlb(info, 0);
     zeroEntry(unit.memory, place, LegacyContext.words);
+    unit.noteEntry(sourceId, 0, 'zero');
     yield* chargeEntryWrite(unit);
   }
 }
@@ -79,6 +82,7 @@ export function* replaceContextEntries(info: DeviceInfo, target: ContextTarget):
     const place = contextPlace(unit, sourceId, true) as EntryPlace;
     const oldDid = isPresent(unit.memory, place) ? legacyDomainId(unit.memory, place) : undefined;
     writeLegacyContext(unit.memory, place, contextFields(info, target));
+    unit.noteEntry(sourceId, 0, oldDid === undefined ? 'setup' : 'rewrite');
     yield* chargeEntryWrite(unit);
     if (oldDid !== undefined) {
       yield* submitContext(unit, oldDid, sourceId);

@@ -34,6 +34,8 @@ export interface DomainOptions {
   readonly dirtyTracking: boolean;
   /** The unit of the device it is allocated for decides width, page sizes and coherency. */
   readonly unit: IntelUnit;
+  /** Share the table and the cache tags of this domain: the same mappings under another domain id. */
+  readonly shares?: IntelPagingDomain | undefined;
 }
 
 /** Highest physical page number an entry can hold: 52 bits of address. */
@@ -83,8 +85,9 @@ export class IntelPagingDomain implements PagingDomain {
     const has1Gib = has2Mib && (stage === 'first' ? caps.fs1Gib : caps.ss1Gib);
     this.pageSizeBitmap = 0x1000n | (has2Mib ? 0x20_0000n : 0n) | (has1Gib ? 0x4000_0000n : 0n);
     const format = stage === 'first' ? firstStageFormat(kernel.profile) : secondStageFormat(kernel.profile);
-    this.table = new PageTable(memory, caps.levels, format, has1Gib ? 3 : has2Mib ? 2 : 1);
-    this.tags = new CacheTags(kernel, stage === 'first');
+    const { shares } = options;
+    this.table = shares?.table ?? new PageTable(memory, caps.levels, format, has1Gib ? 3 : has2Mib ? 2 : 1);
+    this.tags = shares?.tags ?? new CacheTags(kernel, stage === 'first');
     this.dirty = options.dirtyTracking ? domainDirtyOps(kernel, this) : undefined;
   }
 

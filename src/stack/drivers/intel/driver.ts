@@ -122,6 +122,16 @@ export class IntelDriver implements IommuDriver {
     if (atLeast(this.#kernel.profile, 'L615')) yield* setAts(this.#kernel, info, true);
   }
 
+  /**
+   * A domain with the mappings of `domain`, now and later, under a domain id of its own: what a user has after building
+   * a second table with the same content. Not a kernel operation.
+   */
+  twinOf(domain: IntelPagingDomain, unit: IntelUnit): IntelPagingDomain {
+    const { type, stage, nestParent } = domain;
+    const options = { type, stage, nestParent, dirtyTracking: false, unit, shares: domain };
+    return new IntelPagingDomain(this, this.#kernel, this.#memory, options);
+  }
+
   /** Driver state of a probed device. */
   info(device: IommuDevice): DeviceInfo {
     const info = this.#devices.get(device);

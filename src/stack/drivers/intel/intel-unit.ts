@@ -11,6 +11,7 @@ import type { Kernel } from '../../kernel/kernel.ts';
 import type { KernelTask } from '../../kernel/task.ts';
 import { readCapabilities, type UnitCapabilities, type UnitRegisters } from './capabilities.ts';
 import { DescriptorBatch, drainBits, pushContextGlobal, pushIotlbGlobal, pushPasidCacheGlobal } from './descriptors.ts';
+import type { EntryAction, EntryStepObserver } from './entry-step.ts';
 import { InvalidationQueue, type SubmissionObserver } from './qi.ts';
 
 /** Domain id of pass-through (and SVA) entries (FLPT_DEFAULT_DID); 0 is reserved. */
@@ -39,6 +40,8 @@ export class IntelUnit {
   readonly drain: number;
   readonly #registers: UnitRegisters;
   readonly #didUsed: Uint8Array;
+  /** Told about every change of a context or PASID entry. */
+  onEntryStep: EntryStepObserver | undefined;
   #lowestFreeDid = FIRST_DYNAMIC_DID;
   /** GCMD bits that stay set (iommu->gcmd). */
   #command = 0;
@@ -60,6 +63,11 @@ export class IntelUnit {
     this.#didUsed = new Uint8Array(2 ** this.caps.domainIdBits);
     this.root = memory.allocFrame();
     this.queue = new InvalidationQueue(kernel, memory, spec.registers, spec.name, this.caps.wideDescriptors, observer);
+  }
+
+  /** Reports a store to an entry; `piece` -1 = all of it. */
+  noteEntry(sourceId: number, pasid: number, action: EntryAction, piece = -1): void {
+    this.onEntryStep?.({ unit: this.name, sourceId, pasid, action, piece, atTick: this.kernel.now });
   }
 
   /** Lowest free dynamic domain id, or -ENOSPC. */

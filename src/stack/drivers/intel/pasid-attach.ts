@@ -11,12 +11,8 @@ import { checkCompatible } from './compatibility.ts';
 import type { DeviceInfo } from './device-info.ts';
 import { IntelPagingDomain } from './domain.ts';
 import { PASS_THROUGH_DID } from './intel-unit.ts';
-import {
-  replacePasidEntryInPlace,
-  replacePasidEntrySynced,
-  setupPasidEntry,
-  tearDownPasidEntry,
-} from './pasid-entry-ops.ts';
+import { setupPasidEntry, tearDownPasidEntry } from './pasid-entry-ops.ts';
+import { replacePresentEntry } from './pasid-replace.ts';
 import { type PasidEntryWords, passThroughEntry } from './pasid-table.ts';
 import { pagingEntry } from './rid.ts';
 
@@ -88,15 +84,7 @@ function* installEntry(
   replace: boolean,
 ): KernelTask<number> {
   if (!replace) return yield* setupPasidEntry(info, pasid, words);
-  switch (kernel.profile.behaviours.pasidReplace) {
-    case 'in-place':
-      return yield* replacePasidEntryInPlace(info, pasid, words);
-    case 'entry-sync':
-      return yield* replacePasidEntrySynced(info, pasid, words);
-    case 'clear-then-update':
-      yield* tearDownPasidEntry(info, pasid);
-      return yield* setupPasidEntry(info, pasid, words);
-  }
+  return yield* replacePresentEntry(kernel.profile.behaviours.pasidReplace, info, pasid, words);
 }
 
 function forgetPasid(info: DeviceInfo, pasid: number): void {

@@ -9,6 +9,7 @@ import { clearPresent, type EntryPlace, isPresent, zeroEntry } from './context-t
 import { DescriptorBatch, pushIotlbDomain, pushPasidCache, pushPasidIotlbAll } from './descriptors.ts';
 import type { DeviceInfo } from './device-info.ts';
 import { pushWholeDeviceTlb } from './device-tlb.ts';
+import type { EntryAction } from './entry-step.ts';
 import type { IntelUnit } from './intel-unit.ts';
 import {
   type PasidEntryWords,
@@ -32,6 +33,7 @@ export function* chargeEntryWrite(unit: IntelUnit): KernelTask<void> {
 
 /** PASID-cache invalidation, PASID-selective within the domain. */
 export function* submitPasidCache(unit: IntelUnit, did: number, pasid: number): KernelTask<void> {
+  if (unit.kernel.profile.behaviours.omitsFlush === 'pasid-cache') return;
   const batch = new DescriptorBatch(1);
   pushPasidCache(batch, did, pasid);
   yield* unit.queue.submit(batch);
@@ -39,6 +41,7 @@ export function* submitPasidCache(unit: IntelUnit, did: number, pasid: number): 
 
 /** PASID-based IOTLB invalidation of a whole PASID. */
 export function* submitPasidIotlb(unit: IntelUnit, did: number, pasid: number): KernelTask<void> {
+  if (unit.kernel.profile.behaviours.omitsFlush === 'iotlb') return;
   const batch = new DescriptorBatch(1);
   pushPasidIotlbAll(batch, did, pasid);
   yield* unit.queue.submit(batch);
@@ -46,6 +49,7 @@ export function* submitPasidIotlb(unit: IntelUnit, did: number, pasid: number): 
 
 /** IOTLB invalidation, domain-selective. */
 export function* submitIotlbDomain(unit: IntelUnit, did: number): KernelTask<void> {
+  if (unit.kernel.profile.behaviours.omitsFlush === 'iotlb') return;
   const batch = new DescriptorBatch(1);
   pushIotlbDomain(batch, unit.drain, did);
   yield* unit.queue.submit(batch);
@@ -69,6 +73,7 @@ export function* setupPasidEntry(info: DeviceInfo, pasid: number, words: PasidEn
   if (place === undefined) return -Errno.ENODEV;
   if (isPresent(unit.memory, place)) return -Errno.EBUSY;
   writePasidEntry(info, place, words);
+  note(info, pasid, 'setup');
   yield* chargeEntryWrite(unit);
   if (unit.caps.cachingMode) {
     const did = pasidDomainId(words);
@@ -97,12 +102,14 @@ export function* tearDownPasidEntry(info: DeviceInfo, pasid: number): KernelTask
   const words = readPasidEntry(info, place);
   const did = pasidDomainId(words);
   clearPresent(unit.memory, place);
+  note(info, pasid, 'clear_present');
   yield* chargeEntryWrite(unit);
   yield* submitPasidCache(unit, did, pasid);
   if (usesPasidIotlb(pasidPagingType(words))) yield* submitPasidIotlb(unit, did, pasid);
   else yield* submitIotlbDomain(unit, did);
   yield* submitDeviceTlb(info, pasid);
   zeroEntry(unit.memory, place, PasidEntry.words);
+  note(info, pasid, 'zero');
   yield* chargeEntryWrite(unit);
   yield* drainPageRequests(info, did, pasid);
 }
@@ -123,6 +130,7 @@ export function* replacePasidEntryInPlace(info: DeviceInfo, pasid: number, words
   const pieceTicks = Math.floor(unit.kernel.costs.entryWrite / 4);
   for (let from = 0; from < PasidEntry.words; from += PIECE_WORDS) {
     writePasidWords(info, place, words, from, from + PIECE_WORDS);
+    note(info, pasid, 'piece', from / PIECE_WORDS);
     if (pieceTicks > 0) yield { deltaTicks: pieceTicks, bucket: 'table' };
   }
   if (!unit.caps.structureCoherent) yield { deltaTicks: unit.kernel.costs.entryFlush, bucket: 'table' };
@@ -163,12 +171,38 @@ export function* replacePasidEntrySynced(info: DeviceInfo, pasid: number, words:
   }
   for (const step of [early, critical, late]) {
     if (step.length === 0) continue;
-    for (const piece of step) writePasidWords(info, place, words, piece * PIECE_WORDS, (piece + 1) * PIECE_WORDS);
+    for (const piece of step) {
+      writePasidWords(info, place, words, piece * PIECE_WORDS, (piece + 1) * PIECE_WORDS);
+      note(info, pasid, 'piece', piece);
+    }
     yield* chargeEntryWrite(unit);
     yield* flushReplacedEntry(info, oldDid, pasid, pasidBased);
   }
   yield* drainPageRequests(info, oldDid, pasid);
   return 0;
+}
+
+/**
+ * Replaces a present entry by one store of all 512 bits, then flushes once: the lower bound of what a replace can
+ * disturb. ASSUMPTION: no processor has such a store. Errors: ENODEV, EINVAL when nothing is there to replace.
+ */
+export function* replacePasidEntryAtOnce(info: DeviceInfo, pasid: number, words: PasidEntryWords): KernelTask<number> {
+  const unit = info.unit;
+  const place = pasidPlace(info, pasid);
+  if (place === undefined) return -Errno.ENODEV;
+  if (!isPresent(unit.memory, place)) return -Errno.EINVAL;
+  const old = readPasidEntry(info, place);
+  writePasidWords(info, place, words, 0, PasidEntry.words);
+  note(info, pasid, 'rewrite');
+  yield* chargeEntryWrite(unit);
+  yield* flushReplacedEntry(info, pasidDomainId(old), pasid, usesPasidIotlb(pasidPagingType(old)));
+  yield* drainPageRequests(info, pasidDomainId(old), pasid);
+  return 0;
+}
+
+/** Reports a store to the device's entry of a PASID (VT-d indexes PASID entries by requester and PASID). */
+function note(info: DeviceInfo, pasid: number, action: EntryAction, piece = -1): void {
+  info.unit.noteEntry(info.device.sourceIds[0] as number, pasid, action, piece);
 }
 
 function* flushReplacedEntry(info: DeviceInfo, did: number, pasid: number, pasidBased: boolean): KernelTask<void> {

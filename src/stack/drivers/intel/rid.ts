@@ -3,12 +3,12 @@
  * identity_domain_attach_dev of drivers/iommu/intel/iommu.c).
  *
  * A replace is block, then attach, with the compatibility check in between: a refused replace leaves the device blocked.
- * With the `hitless` policy the present entry is rewritten instead.
+ * With any other policy the present entry is replaced by the rules of a PASID's.
  */
 import { Errno } from '../../../errno.ts';
 import type { IommuDomain } from '../../iommu/ops.ts';
 import type { Kernel } from '../../kernel/kernel.ts';
-import { atLeast } from '../../kernel/profile.ts';
+import { atLeast, type KernelBehaviours } from '../../kernel/profile.ts';
 import type { KernelTask } from '../../kernel/task.ts';
 import { checkCompatible } from './compatibility.ts';
 import {
@@ -20,7 +20,8 @@ import {
 import type { DeviceInfo } from './device-info.ts';
 import { IntelPagingDomain } from './domain.ts';
 import { PASS_THROUGH_DID } from './intel-unit.ts';
-import { replacePasidEntrySynced, setupPasidEntry, tearDownPasidEntry } from './pasid-entry-ops.ts';
+import { setupPasidEntry, tearDownPasidEntry } from './pasid-entry-ops.ts';
+import { replacePresentEntry } from './pasid-replace.ts';
 import { firstStageEntry, type PasidEntryWords, passThroughEntry, secondStageEntry } from './pasid-table.ts';
 
 const RID = 0;
@@ -60,8 +61,9 @@ export function* blockTranslation(kernel: Kernel, info: DeviceInfo): KernelTask<
  */
 export function* attachPaging(kernel: Kernel, info: DeviceInfo, domain: IntelPagingDomain): KernelTask<number> {
   const unit = info.unit;
-  if (kernel.profile.behaviours.ridReplace === 'hitless' && info.domain !== undefined) {
-    return yield* replaceHitless(kernel, info, domain);
+  const { ridReplace } = kernel.profile.behaviours;
+  if (ridReplace !== 'block-then-setup' && info.domain !== undefined) {
+    return yield* replaceLive(kernel, info, domain, ridReplace);
   }
   yield* blockTranslation(kernel, info);
   if (kernel.costs.attachCall > 0) yield kernel.costs.attachCall;
@@ -108,10 +110,15 @@ export function* attachIdentity(kernel: Kernel, info: DeviceInfo, domain: IommuD
 }
 
 /**
- * Rewrites the live entry: checks first, so that a refused replace changes nothing; both domains' tags are on the list
+ * Replaces the live entry: checks first, so that a refused replace changes nothing; both domains' tags are on the list
  * while hardware may hold either.
  */
-function* replaceHitless(kernel: Kernel, info: DeviceInfo, domain: IntelPagingDomain): KernelTask<number> {
+function* replaceLive(
+  kernel: Kernel,
+  info: DeviceInfo,
+  domain: IntelPagingDomain,
+  policy: Exclude<KernelBehaviours['ridReplace'], 'block-then-setup'>,
+): KernelTask<number> {
   const unit = info.unit;
   const old = info.domain;
   if (kernel.costs.attachCall > 0) yield kernel.costs.attachCall;
@@ -121,7 +128,8 @@ function* replaceHitless(kernel: Kernel, info: DeviceInfo, domain: IntelPagingDo
   if (did < 0) return did;
   domain.tags.assign(info, did, RID);
   if (unit.caps.scalable) {
-    const error = yield* replacePasidEntrySynced(info, RID, pagingEntry(info, domain));
+    const entryPolicy = policy === 'hitless' ? 'entry-sync' : policy;
+    const error = yield* replacePresentEntry(entryPolicy, info, RID, pagingEntry(info, domain));
     if (error !== 0) {
       domain.tags.unassign(info, did, RID);
       domain.detachUnit(unit);
@@ -130,7 +138,13 @@ function* replaceHitless(kernel: Kernel, info: DeviceInfo, domain: IntelPagingDo
   } else {
     const { root, levels } = domain.table;
     const target: ContextTarget = { did, table: { root, levels } };
-    yield* replaceContextEntries(info, target);
+    // A context entry is 128 bits: one store replaces it whole, whatever the policy for larger entries.
+    if (policy === 'clear-then-update') {
+      yield* clearContextEntries(info);
+      yield* setupContextEntries(info, target);
+    } else {
+      yield* replaceContextEntries(info, target);
+    }
   }
   if (old instanceof IntelPagingDomain) {
     old.tags.unassign(info, old.domainId(unit), RID);
