@@ -2,6 +2,7 @@
 import { Command, CommanderError } from 'commander';
 import { ConfigError, InputError } from '../input-error.ts';
 import { registerBundleCommands } from './bundle-commands.ts';
+import { registerConform } from './conform-command.ts';
 import { type Console, processConsole } from './console.ts';
 import { ExitCode } from './exit-code.ts';
 import { registerImport } from './import-command.ts';
@@ -47,6 +48,7 @@ export async function runProgram(args: readonly string[], console?: Console): Pr
   registerRun(program, context);
   registerReport(program, context);
   registerVerify(program, context);
+  registerConform(program, context);
   registerProfiles(program, context);
   program
     .command('version')
