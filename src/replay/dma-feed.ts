@@ -12,12 +12,12 @@
 import { InvariantError } from '../assert.ts';
 import type { IommuUnit } from '../hw/unit.ts';
 import { InputError } from '../input-error.ts';
-import type { DMA_SCHEMA } from '../trace/schema.ts';
-import type { StreamBatch } from '../trace/stream-reader.ts';
 import type { Tick } from '../units.ts';
+import { ChunkWindow, TickRing } from './chunk-window.ts';
 import { type ControlProgress, INCOMPLETE } from './control-progress.ts';
-import { DmaChunk } from './dma-chunk.ts';
+import type { DmaChunk } from './dma-chunk.ts';
 import { BLOCKED, DmaLane, LaneHeap } from './dma-lane.ts';
+import type { FeedOptions } from './feed-options.ts';
 import type { PacingClock } from './pacing.ts';
 
 /** [rows] Completed rows whose ticks are kept for control rows that depend on them. */
@@ -26,34 +26,6 @@ const HISTORY_ROWS = 65536;
 export const DEFAULT_SKEW_ROWS = 16384;
 /** Ring value of a row that has not been issued. */
 const UNISSUED = -1;
-
-/** Consumes a chunk whose rows all have outcomes; the chunk is reused afterwards. */
-export type ChunkSink = (chunk: DmaChunk, unitIndex: number) => void;
-
-/** Everything a feed needs. */
-export interface FeedOptions {
-  readonly unit: IommuUnit;
-  /** Index into `topology.units`. */
-  readonly unitIndex: number;
-  /** Indices into `topology.devices` of the devices behind the unit. */
-  readonly devices: readonly number[];
-  /** File of the stream, for messages. */
-  readonly file: string;
-  /** The stream in chunks of `chunkRows` rows (the last may be shorter), each valid until the next is asked for. */
-  readonly chunks: Iterator<StreamBatch<typeof DMA_SCHEMA>>;
-  readonly chunkRows: number;
-  /** [rows] Most rows per call of the unit. */
-  readonly batchRows: number;
-  /** [rows] How far a row may run ahead of the oldest row of another device. */
-  readonly skewRows?: number;
-  readonly clock: PacingClock;
-  readonly progress: ControlProgress;
-  readonly onChunk: ChunkSink;
-  /** Rows `from` .. `to`-1 of a chunk, counted from its first, were issued just now; no event has run since. @hot */
-  readonly onIssued?: ((chunk: DmaChunk, from: number, to: number) => void) | undefined;
-  /** Called when a row announced with {@link DmaFeed.stopAfter} has been issued. */
-  readonly onStop: (unitIndex: number, row: number, doneTick: number) => void;
-}
 
 /** The rows of one unit. */
 export class DmaFeed {
@@ -64,36 +36,30 @@ export class DmaFeed {
   readonly #onIssued: FeedOptions['onIssued'];
   readonly #progress: ControlProgress;
   readonly #batchRows: number;
-  readonly #chunkRows: number;
   readonly #skewRows: number;
   /** Chunks that must be loaded beyond the one a row is issued from. */
   readonly #lookaheadChunks: number;
   readonly #lanes = new Map<number, DmaLane>();
   readonly #heap = new LaneHeap();
-  /** Chunks in flight, oldest first; `#firstChunk` is the index of the first in the stream. */
-  readonly #chunks: DmaChunk[] = [];
-  readonly #spare: DmaChunk[] = [];
-  #firstChunk = 0;
-  #loadedEnd = 0;
-  #exhausted = false;
+  readonly #window: ChunkWindow;
   #issuedRows = 0;
-  /** [ps] Completion of recent rows, by row & mask. */
-  readonly #doneTicks: Float64Array;
+  /** [ps] Completion of recent rows. */
+  readonly #doneTicks: TickRing;
   /**
-   * [ps] Issue of recent rows, by row & mask; once every earlier row has been issued, the latest issue up to the row.
-   * Only where devices can drift apart.
+   * [ps] Issue of recent rows; once every earlier row has been issued, the latest issue up to the row. Only where devices
+   * can drift apart.
    */
-  readonly #issueTicks: Float64Array;
+  readonly #issueTicks: TickRing;
   /** Rows before this one have all been issued, the latest at {@link #latestIssue} [ps]. */
   #issuedEnd = 0;
   #latestIssue = 0;
-  readonly #mask: number;
   /** Rows some control row waits for, ascending. */
   readonly #stops: number[] = [];
   readonly #lanesByControl = new Map<number, DmaLane[]>();
   readonly #skewed: DmaLane[] = [];
   readonly #freed: DmaLane[] = [];
   #forwardDependencies = 0;
+  readonly #sink = (chunk: DmaChunk): void => this.#options.onChunk(chunk, this.unitIndex);
 
   constructor(options: FeedOptions) {
     this.#options = options;
@@ -103,13 +69,12 @@ export class DmaFeed {
     this.#onIssued = options.onIssued;
     this.#progress = options.progress;
     this.#batchRows = options.batchRows;
-    this.#chunkRows = options.chunkRows;
     this.#skewRows = options.devices.length > 1 ? (options.skewRows ?? DEFAULT_SKEW_ROWS) : 0;
-    this.#lookaheadChunks = Math.ceil(this.#skewRows / this.#chunkRows);
-    const ringRows = 2 ** Math.ceil(Math.log2(HISTORY_ROWS + 2 * this.#skewRows + 4 * this.#chunkRows));
-    this.#mask = ringRows - 1;
-    this.#doneTicks = new Float64Array(ringRows);
-    this.#issueTicks = new Float64Array(this.#skewRows > 0 ? ringRows : 0);
+    this.#lookaheadChunks = Math.ceil(this.#skewRows / options.chunkRows);
+    this.#window = new ChunkWindow(options.chunks, options.chunkRows, this.#skewRows > 0);
+    const ringRows = HISTORY_ROWS + 2 * this.#skewRows + 4 * options.chunkRows;
+    this.#doneTicks = new TickRing(ringRows);
+    this.#issueTicks = new TickRing(this.#skewRows > 0 ? ringRows : 0);
     for (const device of options.devices) {
       const lane = new DmaLane(device);
       this.#lanes.set(device, lane);
@@ -125,7 +90,7 @@ export class DmaFeed {
 
   /** True when every row of the stream has been issued. */
   get finished(): boolean {
-    return this.#exhausted && this.#issuedRows === this.#loadedEnd;
+    return this.#window.exhausted && this.#issuedRows === this.#window.loadedEnd;
   }
 
   /** Rows issued so far. */
@@ -156,8 +121,8 @@ export class DmaFeed {
 
   /** [ps] Completion of a row; -1 when it has not been issued, 0 when that is long ago. */
   doneTick(row: number): number {
-    if (row >= this.#loadedEnd) return UNISSUED;
-    return row + HISTORY_ROWS < this.#oldestRow() ? 0 : this.#doneTicks[row & this.#mask]!;
+    if (row >= this.#window.loadedEnd) return UNISSUED;
+    return row + HISTORY_ROWS < this.#oldestRow() ? 0 : this.#doneTicks.get(row);
   }
 
   /** Makes {@link advance} return after the row, which has not been issued, so that the caller can react to it. */
@@ -173,7 +138,7 @@ export class DmaFeed {
     for (const [control, lanes] of this.#lanesByControl) {
       const stay: DmaLane[] = [];
       for (const lane of lanes) {
-        const chunk = this.#chunks[Math.floor(lane.next / this.#chunkRows) - this.#firstChunk]!;
+        const chunk = this.#window.chunkOf(lane.next);
         const i = lane.next - chunk.firstRow;
         if (chunk.sequence[i]! < sequence && this.#isForward(chunk, i)) this.#freed.push(lane);
         else stay.push(lane);
@@ -227,7 +192,7 @@ export class DmaFeed {
 
   /** One call of the unit; true when it ended at an announced row. @hot */
   #issue(lane: DmaLane, from: number, to: number, limit: number): boolean {
-    const chunk = this.#chunks[Math.floor(from / this.#chunkRows) - this.#firstChunk]!;
+    const chunk = this.#window.chunkOf(from);
     const base = chunk.firstRow;
     const reached = base + this.#unit.translate(chunk.input, from - base, to - base, limit as Tick, chunk.results);
     if (reached < to) {
@@ -242,11 +207,8 @@ export class DmaFeed {
       return false;
     }
     const { issueTick, doneTick } = chunk.results;
-    const mask = this.#mask;
-    for (let row = from; row < reached; row++) this.#doneTicks[row & mask] = doneTick[row - base]!;
-    if (this.#skewRows > 0) {
-      for (let row = from; row < reached; row++) this.#issueTicks[row & mask] = issueTick[row - base]!;
-    }
+    this.#doneTicks.copy(doneTick, base, from, reached);
+    if (this.#skewRows > 0) this.#issueTicks.copy(issueTick, base, from, reached);
     this.#onIssued?.(chunk, from - base, reached - base);
     this.#issuedRows += reached - from;
     chunk.pending -= reached - from;
@@ -278,22 +240,21 @@ export class DmaFeed {
     const at = this.#stops.indexOf(row);
     if (at < 0) return false;
     this.#stops.splice(at, 1);
-    this.#options.onStop(this.unitIndex, row, this.#doneTicks[row & this.#mask]!);
+    this.#options.onStop(this.unitIndex, row, this.#doneTicks.get(row));
     return true;
   }
 
   /** The oldest row was issued: takes in all that were issued behind it and frees the lanes that waited. @hot */
   #extendIssued(): void {
     const ticks = this.#issueTicks;
-    const mask = this.#mask;
-    const end = this.#loadedEnd;
+    const end = this.#window.loadedEnd;
     let latest = this.#latestIssue;
     let row = this.#issuedEnd;
     for (; row < end; row++) {
-      const tick = ticks[row & mask]!;
+      const tick = ticks.get(row);
       if (tick === UNISSUED) break;
       if (tick > latest) latest = tick;
-      ticks[row & mask] = latest;
+      ticks.set(row, latest);
     }
     this.#issuedEnd = row;
     this.#latestIssue = latest;
@@ -312,12 +273,11 @@ export class DmaFeed {
     if (!lane.empty) {
       if (lane.next === lane.resolved) this.#resolve(lane);
       if (lane.resolved > lane.next) {
-        const chunkIndex = Math.floor(lane.next / this.#chunkRows);
-        const chunk = this.#chunks[chunkIndex - this.#firstChunk]!;
+        const chunk = this.#window.chunkOf(lane.next);
         // A device issues its rows in order, so none before the one it issued last.
         lane.key = Math.max(chunk.input.notBefore[lane.next - chunk.firstRow]!, lane.lastIssue);
         this.#heap.update(lane);
-        this.#load(chunkIndex + this.#lookaheadChunks);
+        this.#load(this.#window.indexOf(lane.next) + this.#lookaheadChunks);
         return;
       }
       if (lane.waitsForControl > 0) {
@@ -333,7 +293,7 @@ export class DmaFeed {
 
   /** Fills `notBefore` from the lane's next row up to one that must wait, noting for what. @hot */
   #resolve(lane: DmaLane): void {
-    const chunk = this.#chunks[Math.floor(lane.resolved / this.#chunkRows) - this.#firstChunk]!;
+    const chunk = this.#window.chunkOf(lane.resolved);
     const base = chunk.firstRow;
     const { timeNs, afterControl } = chunk;
     const notBefore = chunk.input.notBefore;
@@ -364,7 +324,7 @@ export class DmaFeed {
           lane.waitsForRow = behind + 1;
           break;
         }
-        const issueTick = this.#issueTicks[behind & this.#mask]!;
+        const issueTick = this.#issueTicks.get(behind);
         if (issueTick > tick) tick = issueTick;
       }
       notBefore[i] = tick;
@@ -378,45 +338,29 @@ export class DmaFeed {
   }
 
   #oldestRow(): number {
-    let oldest = this.#loadedEnd;
+    let oldest = this.#window.loadedEnd;
     for (const lane of this.#lanes.values()) if (!lane.empty && lane.next < oldest) oldest = lane.next;
     return oldest;
   }
 
-  /** Hands finished chunks on, oldest first, and makes sure that some row is loaded. */
+  /** Hands finished chunks on and makes sure that some row is loaded. */
   #retire(): void {
-    for (let chunk = this.#chunks[0]; chunk !== undefined && chunk.pending === 0; chunk = this.#chunks[0]) {
-      this.#chunks.shift();
-      this.#firstChunk++;
-      this.#options.onChunk(chunk, this.unitIndex);
-      this.#spare.push(chunk);
-    }
+    this.#window.retire(this.#sink);
     this.#refill();
   }
 
   #refill(): void {
-    if (this.#chunks.length === 0) this.#load(this.#firstChunk);
+    if (this.#window.isEmpty) this.#load(this.#window.nextIndex);
   }
 
   /** Loads chunks up to and including number `chunkIndex`. */
   #load(chunkIndex: number): void {
-    while (!this.#exhausted && this.#firstChunk + this.#chunks.length <= chunkIndex) {
-      const step = this.#options.chunks.next();
-      if (step.done === true) {
-        this.#exhausted = true;
-        return;
-      }
-      const { firstRow, rowCount, columns } = step.value;
-      const chunk = this.#spare.pop() ?? new DmaChunk(this.#chunkRows);
-      if (this.#skewRows > 0) chunk.copy(firstRow, rowCount, columns);
-      else chunk.borrow(firstRow, rowCount, columns);
-      this.#chunks.push(chunk);
-      this.#loadedEnd = firstRow + rowCount;
-      const mask = this.#mask;
-      for (let row = firstRow; row < this.#loadedEnd; row++) this.#doneTicks[row & mask] = UNISSUED;
-      if (this.#skewRows > 0) {
-        for (let row = firstRow; row < this.#loadedEnd; row++) this.#issueTicks[row & mask] = UNISSUED;
-      }
+    const window = this.#window;
+    while (!window.exhausted && window.nextIndex <= chunkIndex) {
+      const chunk = window.load();
+      if (chunk === undefined) return;
+      this.#doneTicks.fill(UNISSUED, chunk.firstRow, window.loadedEnd);
+      if (this.#skewRows > 0) this.#issueTicks.fill(UNISSUED, chunk.firstRow, window.loadedEnd);
       this.#sort(chunk);
     }
   }

@@ -13,7 +13,8 @@ import type { ControlCall } from './control-call.ts';
 import { type ControlCalls, ControlPlayer, LOOKAHEAD_ROWS } from './control-player.ts';
 import { ControlProgress } from './control-progress.ts';
 import { ControlReader, type ControlRow } from './control-row.ts';
-import { type ChunkSink, DmaFeed, type FeedOptions } from './dma-feed.ts';
+import { DmaFeed } from './dma-feed.ts';
+import type { ChunkSink, FeedOptions } from './feed-options.ts';
 import type { PacingClock } from './pacing.ts';
 import type { ClosedWorld } from './shards.ts';
 
