@@ -5,7 +5,10 @@
  * Sources: wire overheads as in the pcie-bench model (Neugebauer et al., SIGCOMM 2018, model/pcie.py); windows and issue
  * intervals are fitted to pcie-bench/data and come from the hardware profile.
  *
- * APPROX: completions return in order per direction slot but a late one does not hold up the link for those behind it;
+ * Tags come back in any order: a request waits for whichever is free first (pcie-bench's bandwidth sweeps at 128 and
+ * 256 bytes exclude reuse in order of issue).
+ *
+ * APPROX: the down link serves completions in the order of requests, a late one does not hold up those behind it;
  * ordering between posted and non-posted requests is not modelled; all devices of a machine have the same link.
  */
 import { assert } from '../assert.ts';
@@ -29,14 +32,16 @@ export interface LinkTiming {
   /** [ps] From translated address to data at the root complex (reads), to global visibility (writes). */
   readonly memoryReadTicks: number;
   readonly memoryWriteTicks: number;
-  /** Rows of the device's tables, by TLP size up to these bytes, ascending; larger TLPs use the last row. */
-  readonly tlpBytes: readonly number[];
+  /** Rows of the device's tables, by request size up to these bytes, ascending; larger ones use the last row. */
+  readonly requestBytes: readonly number[];
   /** [TLPs] Outstanding at most. */
   readonly readWindow: readonly number[];
   readonly writeWindow: readonly number[];
-  /** [ps] Between two TLPs at least, whatever the link says. */
+  /** [ps] Between two requests at least, whatever the link says. */
   readonly readIntervalTicks: readonly number[];
   readonly writeIntervalTicks: readonly number[];
+  /** [ps] From the last data of a read at the device to its tag being free: moving the data into the device. */
+  readonly readHoldTicks: readonly number[];
 }
 
 /** Indices of {@link DeviceLinks.ticks}: one request from earliest issue to completion. */
@@ -59,6 +64,7 @@ const SERIAL = 2;
 const DOWN_TOTAL = 3;
 const DOWN_STEP = 4;
 const NEXT_ISSUE = 5;
+const HOLD = 6;
 
 /** Links of all devices of a machine. A port is `device * 2 + direction` (0 read, 1 write). */
 export class DeviceLinks {
@@ -72,7 +78,7 @@ export class DeviceLinks {
   readonly #port: Float64Array;
   /** Per port: TLPs of the current request size, their window, TLPs issued so far. */
   readonly #counts: Int32Array;
-  /** [ps] Per port: when each of the last TLPs gave its tag or credit back. */
+  /** [ps] Per port: when tags or credits came or come back, ascending; the last 2^ringShift of them. */
   readonly #ring: Float64Array;
   readonly #ringShift: number;
   readonly #ringMask: number;
@@ -178,7 +184,7 @@ export class DeviceLinks {
       this.#linkFree[port | 1] = sent;
       const received = memory + spacing;
       done = Math.max(received, sent) + this.#oneWayTicks;
-      returned = done;
+      returned = done + words[at + HOLD]!;
     }
     ticks[MEMORY] = memory;
     ticks[DONE] = done;
@@ -189,10 +195,16 @@ export class DeviceLinks {
     const ring = this.#ring;
     const ringBase = port << this.#ringShift;
     const mask = this.#ringMask;
-    // Tags or credits come back `spacing` apart.
-    for (let tlp = tlps - 1; tlp >= 0; tlp--) {
-      ring[ringBase + ((head + tlp) & mask)] = returned;
-      returned -= spacing;
+    // Tags or credits come back `spacing` apart; the ring stays sorted, since whichever is free first is used next.
+    let tag = returned - (tlps - 1) * spacing;
+    for (let tlp = 0; tlp < tlps; tlp++) {
+      let at = head + tlp;
+      for (let later = ring[ringBase + ((at - 1) & mask)]!; later > tag; later = ring[ringBase + ((at - 1) & mask)]!) {
+        ring[ringBase + (at & mask)] = later;
+        at--;
+      }
+      ring[ringBase + (at & mask)] = tag;
+      tag += spacing;
     }
   }
 
@@ -205,8 +217,16 @@ export class DeviceLinks {
     const counts = this.#counts;
     const head = counts[(port << 2) + 2]!;
     const tlps = counts[port << 2]!;
+    const ring = this.#ring;
+    const ringBase = port << this.#ringShift;
+    const mask = this.#ringMask;
     for (let tlp = 0; tlp < tlps; tlp++) {
-      this.#ring[(port << this.#ringShift) + ((head + tlp) & this.#ringMask)] = done;
+      let at = head + tlp;
+      for (let later = ring[ringBase + ((at - 1) & mask)]!; later > done; later = ring[ringBase + ((at - 1) & mask)]!) {
+        ring[ringBase + (at & mask)] = later;
+        at--;
+      }
+      ring[ringBase + (at & mask)] = done;
     }
     counts[(port << 2) + 2] = (head + tlps) | 0;
   }
@@ -223,17 +243,20 @@ export class DeviceLinks {
     const largest = write ? timing.maxPayloadBytes : timing.maxReadRequestBytes;
     const tlps = Math.ceil(bytes / largest);
     const tlpBytes = Math.min(bytes, largest);
-    const row = sizeRow(timing, tlpBytes);
+    const row = sizeRow(timing, bytes);
     const completions = write ? 0 : Math.ceil(bytes / timing.maxPayloadBytes);
     const perTlpUp = timing.requestHeaderBytes + (write ? tlpBytes : 0) + (write ? 0 : timing.dllpBytes);
     const serial = Math.round(perTlpUp * timing.psPerByte);
+    // Intervals are those of a whole request up to the last row's size, then of each such size of it.
     const interval = (write ? timing.writeIntervalTicks : timing.readIntervalTicks)[row]!;
+    const share = Math.max(1, bytes / timing.requestBytes[row]!) / tlps;
     const down = write ? 0 : bytes + completions * timing.completionHeaderBytes + tlps * timing.dllpBytes;
     const downTotal = Math.round(down * timing.psPerByte);
     const at = port * PORT_STRIDE;
     this.#port[at + SIZE] = bytes;
-    this.#port[at + STEP] = Math.max(interval, serial);
+    this.#port[at + STEP] = Math.max(Math.round(interval * share), serial);
     this.#port[at + SERIAL] = serial;
+    this.#port[at + HOLD] = write ? 0 : timing.readHoldTicks[row]!;
     this.#port[at + DOWN_TOTAL] = downTotal;
     this.#port[at + DOWN_STEP] = Math.floor(downTotal / tlps);
     this.#counts[port * 4] = tlps;
@@ -241,9 +264,9 @@ export class DeviceLinks {
   }
 }
 
-function sizeRow(timing: LinkTiming, tlpBytes: number): number {
-  const row = timing.tlpBytes.findIndex((limit) => tlpBytes <= limit);
-  return row < 0 ? timing.tlpBytes.length - 1 : row;
+function sizeRow(timing: LinkTiming, bytes: number): number {
+  const row = timing.requestBytes.findIndex((limit) => bytes <= limit);
+  return row < 0 ? timing.requestBytes.length - 1 : row;
 }
 
 function windowOf(timing: LinkTiming, direction: number, tlpBytes: number): number {

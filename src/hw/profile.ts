@@ -77,6 +77,9 @@ export const HARDWARE_PROFILE_SCHEMA = z.object({
     /** How much longer than its latency a walk occupies its walker, by direction of the request. */
     busyExtraReadNs: sourced(z.number()),
     busyExtraWriteNs: sourced(z.number()),
+    /** Between the starts of two walks at least, by direction of the later request. */
+    walkIntervalReadNs: nanoseconds,
+    walkIntervalWriteNs: nanoseconds,
     serialiseRegion: sourced(z.boolean()),
     releaseInOrder: sourced(z.boolean()),
     clockNs: nanoseconds,
@@ -95,14 +98,16 @@ export const HARDWARE_PROFILE_SCHEMA = z.object({
     readRoundTripNs: nanoseconds,
     memoryWriteNs: nanoseconds,
   }),
-  /** The device in front of the link; rows by TLP size. */
+  /** The device in front of the link; rows by request size. */
   device: z
     .object({
-      tlpBytes: perSize,
+      requestBytes: perSize,
       readWindow: perSizeCount,
       writeWindow: perSizeCount,
       readIntervalNs: perSize,
       writeIntervalNs: perSize,
+      /** From the last data of a read at the device to its tag being free. */
+      readHoldNs: perSize,
     })
     .check(checkRows),
   faultCodes: z.object({
@@ -139,9 +144,9 @@ function checkIotlb(payload: Check<{ entries: Sourced<number> }>): void {
 }
 
 function checkRows(payload: Check<Record<string, Sourced<readonly number[]>>>): void {
-  const rows = payload.value['tlpBytes']?.value.length;
+  const rows = payload.value['requestBytes']?.value.length;
   for (const [key, leaf] of Object.entries(payload.value)) {
-    if (leaf.value.length !== rows) issue(payload, key, 'as many values as tlpBytes');
+    if (leaf.value.length !== rows) issue(payload, key, 'as many values as requestBytes');
   }
 }
 
@@ -225,6 +230,8 @@ function resolveConfig(from: HardwareProfileSource): VtdConfig {
       walkers: translation.walkers.value,
       busyExtraReadTicks: ticks(translation.busyExtraReadNs),
       busyExtraWriteTicks: ticks(translation.busyExtraWriteNs),
+      walkIntervalReadTicks: ticks(translation.walkIntervalReadNs),
+      walkIntervalWriteTicks: ticks(translation.walkIntervalWriteNs),
       serialiseRegion: translation.serialiseRegion.value,
       releaseInOrder: translation.releaseInOrder.value,
       clockTicks: ticks(translation.clockNs),
@@ -271,11 +278,12 @@ function resolveLink(from: HardwareProfileSource): LinkTiming {
     oneWayTicks,
     memoryReadTicks: Math.max(memoryReadTicks, 0),
     memoryWriteTicks: ticksFromNs(link.memoryWriteNs.value),
-    tlpBytes: device.tlpBytes.value,
+    requestBytes: device.requestBytes.value,
     readWindow: device.readWindow.value,
     writeWindow: device.writeWindow.value,
     readIntervalTicks: device.readIntervalNs.value.map(ticksFromNs),
     writeIntervalTicks: device.writeIntervalNs.value.map(ticksFromNs),
+    readHoldTicks: device.readHoldNs.value.map(ticksFromNs),
   };
 }
 

@@ -31,21 +31,26 @@ export const PCIE_OVERHEADS = {
 
 /** The NFP6000 of pcie-bench on PCIe generation 3 x8: the device behind the published curves. */
 export const NFP6000: HardwareProfileSource['device'] = {
-  tlpBytes: documented([64, 128, 256, 512], 'rows of this table'),
-  readWindow: derived([27, 18, 13, 12], 'pcie-bench/data: 412 ns round trip over the plateau interval per size'),
+  requestBytes: documented([64, 128, 256, 512], 'rows of this table'),
+  readWindow: derived([27, 19, 13, 12], 'pcie-bench/data: round trip and readHoldNs over the plateau interval per size'),
   writeWindow: derived([64, 64, 24, 24], 'pcie-bench/data: fit of the write curves at 64, 128 and 256 bytes'),
   readIntervalNs: measured([0, 0, 42.7, 74.5], `${SWEEP}: 48.0 Gb/s at 256 B, 55.0 at 512 B; smaller sizes by window`),
   writeIntervalNs: measured([21.1, 24.15, 40.5, 75.3], `${SWEEP}: 24.27, 42.4, 50.5, 54.4 Gb/s`),
+  readHoldNs: derived(
+    [0, 21.5, 49.2, 89],
+    'pcie-bench/data lat_dma_sizes: 552.4, 582.0, 626.0, 700.9 ns at 64 to 512 B, less what is longer on the wire',
+  ),
 };
 
 /** A device with enough tags, limited by the root complex' buffers. */
 export function bufferLimitedDevice(cachelines: number, source: string): HardwareProfileSource['device'] {
   const window = [64, 128, 256, 512].map((bytes) => Math.floor((cachelines * 64) / bytes));
   return {
-    tlpBytes: documented([64, 128, 256, 512], 'rows of this table'),
+    requestBytes: documented([64, 128, 256, 512], 'rows of this table'),
     readWindow: derived(window, source),
     writeWindow: derived(window, source),
     readIntervalNs: assumed([0, 0, 0, 0], 'the device issues at link speed'),
     writeIntervalNs: assumed([0, 0, 0, 0], 'the device issues at link speed'),
+    readHoldNs: assumed([0, 0, 0, 0], 'a tag is free when its data have arrived'),
   };
 }

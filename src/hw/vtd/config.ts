@@ -15,6 +15,9 @@ export interface TranslationTiming {
   /** [ps] How much longer (or, negative, shorter) than its latency a walk occupies its walker, by direction. */
   readonly busyExtraReadTicks: number;
   readonly busyExtraWriteTicks: number;
+  /** [ps] Between the starts of two walks at least, by direction of the later request: rate of the walk pipeline. */
+  readonly walkIntervalReadTicks: number;
+  readonly walkIntervalWriteTicks: number;
   /** Walks inside one 2 MiB region run one after the other (Sandy Bridge). */
   readonly serialiseRegion: boolean;
   /** Translations of one device are released in order. */

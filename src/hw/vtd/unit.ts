@@ -203,6 +203,8 @@ function withoutTime(config: VtdConfig): VtdConfig {
     walkReadTicks: 0,
     busyExtraReadTicks: 0,
     busyExtraWriteTicks: 0,
+    walkIntervalReadTicks: 0,
+    walkIntervalWriteTicks: 0,
   };
   return { ...config, translation };
 }

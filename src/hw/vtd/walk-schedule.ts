@@ -1,6 +1,8 @@
 /**
- * When walks run: a pool of identical walkers, and, on silicon that has it, one walk at a time in a 2 MiB region. A walk
- * starts when it is wanted, a walker is free and its region is; it lasts a fixed time plus the time of its reads.
+ * When walks run: a pool of identical walkers that start walks at a limited rate, and, on silicon that has it, one walk
+ * at a time in a 2 MiB region. A walk starts when it is wanted, a walker is free and its region is; it lasts a fixed
+ * time plus the time of its reads. Walks start in the order in which they are wanted, so one that waits for its region
+ * holds up those behind it.
  *
  * Ticks pass through {@link WalkSchedule.ticks} so that nothing is boxed on the way.
  */
@@ -40,6 +42,8 @@ export class WalkSchedule {
   readonly #walkers: ServerPool;
   /** Walks under way by 2 MiB region; `readyTick` is when the region is free. */
   readonly #regions: SetAssoc | undefined;
+  /** [ps] Element 0: before this tick no walk starts. */
+  readonly #nextStart = new Float64Array(1);
   #walker = 0;
   #region = -1;
 
@@ -61,7 +65,7 @@ export class WalkSchedule {
     this.#region = -1;
     const from = ticks[WalkTick.from]!;
     const free = this.#walkers.busyUntil[walker]!;
-    ticks[WalkTick.start] = Math.max(free, from);
+    ticks[WalkTick.start] = Math.max(free, from, this.#nextStart[0]!);
     if (free > from) this.#counters.values[Count.iommu_mem_blocked]! += free - from;
   }
 
@@ -93,6 +97,7 @@ export class WalkSchedule {
     ticks[WalkTick.bound] = start + timing.walkFixedTicks + contextTicks;
     ticks[WalkTick.ready] = start + latency;
     this.#walkers.busyUntil[this.#walker] = start + busy;
+    this.#nextStart[0] = start + (write ? timing.walkIntervalWriteTicks : timing.walkIntervalReadTicks);
     if (this.#region >= 0) this.#regions!.readyTick[this.#region] = start + busy;
     this.#counters.values[Count.pw_occupancy]! += busy;
     const sums = this.#times.low;

@@ -12,11 +12,12 @@ const TIMING: LinkTiming = {
   oneWayTicks: 1000,
   memoryReadTicks: 5000,
   memoryWriteTicks: 3000,
-  tlpBytes: [64, 256, 512],
+  requestBytes: [64, 256, 512],
   readWindow: [4, 4, 2],
   writeWindow: [3, 3, 3],
   readIntervalTicks: [0, 100, 0],
   writeIntervalTicks: [0, 0, 0],
+  readHoldTicks: [0, 0, 0],
 };
 
 function offer(links: DeviceLinks, port: number, bytes: number, notBefore: number): number {
@@ -77,6 +78,16 @@ describe('reads', () => {
     expect(quick.done).toBe(6010 + 84 + 84 + 1000);
   });
 
+  test('a request takes the tag that is free first, whichever request had it', () => {
+    const links = new DeviceLinks({ ...TIMING, readWindow: [2, 2, 2] }, 1, 0);
+    const slow = send(links, 0, 64, 0, 100_000);
+    const quick = send(links, 0, 64, 0);
+    const third = send(links, 0, 64, 0);
+    expect(third.issue).toBe(quick.done);
+    expect(send(links, 0, 64, 0).issue).toBe(third.done);
+    expect(third.done).toBeLessThan(slow.done);
+  });
+
   test('the down link carries one completion after another', () => {
     const links = new DeviceLinks({ ...TIMING, readWindow: [64, 64, 64] }, 1, 0);
     const sent = Array.from({ length: 50 }, () => send(links, 0, 64, 0));
@@ -101,6 +112,13 @@ describe('writes', () => {
     expect(send(links, 1, 64, 0).issue).toBe(532);
     expect(send(links, 1, 64, 0).issue).toBe(5532 - 266);
   });
+});
+
+test('an interval above the largest size of the table belongs to each such size', () => {
+  const timing = { ...TIMING, maxReadRequestBytes: 1024, readWindow: [64, 64, 64], readIntervalTicks: [0, 0, 5000] };
+  const links = new DeviceLinks(timing, 1, 0);
+  const sent = Array.from({ length: 2 }, () => send(links, 0, 1024, 0));
+  expect(sent[1]?.issue).toBe(10_000);
 });
 
 test('devices have links of their own; the two directions of one share the wire up', () => {

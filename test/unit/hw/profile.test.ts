@@ -39,7 +39,7 @@ test.each([
   ['iotlb.ways=7', /iotlb\.ways: 104 entries are no multiple of 7 ways/],
   ['iotlb.entries.vale=64', /iotlb\.entries/],
   ['iotlb.policy=mru', /iotlb\.policy/],
-  ['device.readWindow=[1,2]', /device\.readWindow: as many values as tlpBytes/],
+  ['device.readWindow=[1,2]', /device\.readWindow: as many values as requestBytes/],
   ['link.maxPayloadBytes=300', /link\.maxPayloadBytes\.value: a power of two/],
 ])('%s is refused with its path', (override, message) => {
   expect(() => hardwareProfile('vtd-bdw', [override])).toThrow(message);
