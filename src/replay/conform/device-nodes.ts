@@ -1,6 +1,7 @@
 /** Opening device nodes by transcript name, and the group a device is in. */
 import { Errno } from '../../errno.ts';
 import { openCdev } from '../../stack/vfio/cdev.ts';
+import { deviceNode } from '../../stack/vfio/node-names.ts';
 import type { ConformMachine, Operation } from './machine.ts';
 import type { VfioMachine } from './vfio-machine.ts';
 
@@ -9,8 +10,7 @@ export function installDeviceNodes(machine: ConformMachine, vfio: VfioMachine): 
   machine.deviceNodes.set('', function* (_process, args) {
     yield 0;
     const device = vfio.vfioDevices.get(args.text('dev') ?? '');
-    if (device === undefined) return -Errno.ENOENT;
-    if (device.isNoIommu && !vfio.registry.profile.noIommuCdev) return -Errno.ENOENT;
+    if (device === undefined || deviceNode(device, vfio.registry.profile) === undefined) return -Errno.ENOENT;
     return openCdev(device);
   });
 }

@@ -10,6 +10,7 @@ import type { KernelTask } from '../../stack/kernel/task.ts';
 import type { VfioDevice } from '../../stack/vfio/device.ts';
 import { checkAccess, VfioDeviceFile } from '../../stack/vfio/device-file.ts';
 import type { VfioBuild } from '../../stack/vfio/profile.ts';
+import { unregisterDevice } from '../../stack/vfio/unregistration.ts';
 import { UNSPECIFIED } from './compare.ts';
 import { fakeGroupOf, installDeviceNodes } from './device-nodes.ts';
 import { inKernfsOrder } from './kernfs-order.ts';
@@ -141,7 +142,7 @@ function* bindDriver(vtd: VtdMachine, name: string, driver: string): KernelTask<
   const { group } = vtd.function(name);
   const bound = vtd.vfioDevices.get(name);
   if (bound !== undefined) {
-    vtd.registry.unregister(bound);
+    yield* unregisterDevice(vtd.registry, bound);
     vtd.vfioDevices.delete(name);
   } else if (vtd.kernelDrivers.delete(name)) {
     yield* unuseDefaultDomain(group);

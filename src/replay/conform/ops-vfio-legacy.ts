@@ -8,6 +8,7 @@ import { encodeStruct, type StructLayout, u32, u64 } from '../../stack/iommufd/u
 import { Container } from '../../stack/vfio/container.ts';
 import { standardBackends } from '../../stack/vfio/container-kinds.ts';
 import { openGroup, VfioGroupFile } from '../../stack/vfio/group-file.ts';
+import { CONTAINER_NODE, groupNode } from '../../stack/vfio/node-names.ts';
 import { readIommuInfo } from './iommu-info-reply.ts';
 import { type ConformMachine, hex, type Operation, type StepContext, type StepOutcome } from './machine.ts';
 import { SCRATCH_ADDRESS } from './process-image.ts';
@@ -138,20 +139,19 @@ export function installVfioLegacy(machine: ConformMachine, vfio: VfioMachine): v
   };
   for (const [name, operation] of Object.entries(operations)) machine.operations.set(name, operation);
   const { registry } = vfio;
-  // A device without IOMMU has its group node under another name.
-  for (const [via, wantsNoIommu] of [
-    ['group', false],
-    ['noiommu', true],
+  for (const [via, prefix] of [
+    ['group', ''],
+    ['noiommu', 'noiommu-'],
   ] as const) {
     machine.deviceNodes.set(via, function* (process, args) {
-      const device = vfio.vfioDevices.get(args.text('dev') ?? '');
-      if (device === undefined || device.isNoIommu !== wantsNoIommu) return -Errno.ENOENT;
-      return yield* openGroup(machine.kernel, device.group, process);
+      const group = vfio.vfioDevices.get(args.text('dev') ?? '')?.group;
+      if (group === undefined || groupNode(group) !== `/dev/vfio/${prefix}${group.id}`) return -Errno.ENOENT;
+      return yield* openGroup(machine.kernel, group, process);
     });
   }
   if (registry.build.container) {
     const kinds = standardBackends(machine.kernel, registry.profile, registry.build);
-    machine.paths.set('/dev/vfio/vfio', function* () {
+    machine.paths.set(CONTAINER_NODE, function* () {
       yield 0;
       return new Container(machine.kernel, kinds);
     });

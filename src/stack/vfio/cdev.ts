@@ -36,6 +36,8 @@ export interface BindIommufdCommand {
   readonly argsz: number;
   readonly flags: number;
   readonly iommufd: number;
+  /** CAP_SYS_RAWIO of the caller; absent = has it. Looked at where devices without IOMMU bind to an access. */
+  readonly canUseRawIo?: boolean;
   /** The 16 bytes behind the token pointer; undefined when they cannot be read. */
   readonly token: Uint8Array | undefined;
   /** Bytes past the structure this kernel knows are not all zero. */
@@ -96,8 +98,8 @@ function* bindLocked(
 }
 
 /**
- * BIND. Errors in check order: EINVAL size, flags or negative fd (E2BIG unknown tail); EINVAL file made by a group; EBUSY
- * group file open; EINVAL bound already; token EINVAL/EFAULT/EACCES; EBADF, EBADFD; EINVAL open elsewhere; bind and
+ * BIND. Errors in check order: EINVAL size, flags or negative fd (E2BIG unknown tail); EINVAL file made by a group; (EPERM
+ * no IOMMU without CAP_SYS_RAWIO: v11 of the series;) EBUSY group file open; EINVAL bound already; token EINVAL/EFAULT/EACCES; EBADF, EBADFD; EINVAL open elsewhere; bind and
  * open_device errno; EFAULT.
  */
 export function* bindIommufd(
@@ -110,6 +112,7 @@ export function* bindIommufd(
   if (refused !== 0) return refused;
   if (file.group !== undefined) return -Errno.EINVAL;
   const { group, set } = file.device;
+  if (profile.noIommuAccess && file.device.isNoIommu && command.canUseRawIo === false) return -Errno.EPERM;
   if (!group.lock.tryAcquire()) yield group.lock.queue;
   const groupBusy = group.openedFile !== undefined;
   if (!groupBusy) group.cdevOpenCount++;

@@ -37,6 +37,8 @@ export interface ContainerBackend {
 export interface ContainerMemory {
   /** Pages pinned, their frames in `pfns`; or errno. */
   pin(group: VfioGroup, iova: bigint, pageCount: number, prot: number, pfns: number[]): KernelTask<number>;
+  /** The same for single pages (until 5.19). */
+  pinList(group: VfioGroup, iovas: readonly bigint[], prot: number, pfns: number[]): KernelTask<number>;
   unpin(iova: bigint, pageCount: number): KernelTask<void>;
   readWrite(caller: Process | undefined, iova: bigint, data: Uint8Array, write: boolean): KernelTask<number>;
 }

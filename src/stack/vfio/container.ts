@@ -6,6 +6,7 @@
 import { assert } from '../../assert.ts';
 import { Errno } from '../../errno.ts';
 import { claimGroupOwner, releaseGroupOwner } from '../iommu/dma-owner.ts';
+import type { IommuGroup } from '../iommu/group.ts';
 import { FileReferences } from '../kernel/file-references.ts';
 import type { OpenFile } from '../kernel/file-table.ts';
 import type { Kernel } from '../kernel/kernel.ts';
@@ -117,7 +118,7 @@ export class Container implements OpenFile {
 
   *#attachLocked(process: Process, group: VfioGroup, noIommu: boolean): KernelTask<number> {
     if (this.groups.length > 0 && this.noIommu !== noIommu) return -Errno.EPERM;
-    const owned = group.type === 'iommu' ? group.iommuGroup : undefined;
+    const owned = ownedGroup(group);
     if (owned !== undefined) {
       const refused = yield* claimGroupOwner(owned, group);
       if (refused !== 0) return refused;
@@ -141,7 +142,8 @@ export class Container implements OpenFile {
     assert(group.containerUsers === 1, `group ${group.id} leaves its container with open devices`);
     yield* this.#acquire();
     if (this.backend !== undefined) yield* this.backend.detachGroup(group);
-    if (group.type === 'iommu' && group.iommuGroup !== undefined) yield* releaseGroupOwner(group.iommuGroup);
+    const owned = ownedGroup(group);
+    if (owned !== undefined) yield* releaseGroupOwner(owned);
     group.container = undefined;
     group.containerUsers = 0;
     this.groups.splice(this.groups.indexOf(group), 1);
@@ -157,6 +159,11 @@ export class Container implements OpenFile {
   *#acquire(): KernelTask<void> {
     if (!this.#lock.tryAcquire()) yield this.#lock.queue;
   }
+}
+
+/** The IOMMU group whose DMA the container owns; before 5.19 it owned none. */
+function ownedGroup(group: VfioGroup): IommuGroup | undefined {
+  return group.type === 'iommu' && group.profile.ownership ? group.iommuGroup : undefined;
 }
 
 /** All groups into a new backend, newest first; a failure takes those done out again, last first. */

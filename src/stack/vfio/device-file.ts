@@ -30,7 +30,18 @@ export class VfioDeviceFile implements OpenFile {
   ) {
     this.device = device;
     this.group = group;
-    this.file = new FileReferences(() => release(this));
+    this.file = new FileReferences(() => this.#release(release));
+    device.fileCount++;
+  }
+
+  /** A file that was made for an open that failed. */
+  discard(): void {
+    this.device.putFile();
+  }
+
+  *#release(release: (file: VfioDeviceFile) => KernelTask<unknown>): KernelTask<void> {
+    yield* release(this);
+    this.device.putFile();
   }
 }
 

@@ -3,13 +3,14 @@
  * Linux drivers/vfio/vfio.h and include/linux/vfio.h.
  */
 import type { Pasid } from '../../address.ts';
+import type { Tick } from '../../units.ts';
 import type { IommuGroup } from '../iommu/group.ts';
 import type { IommuDevice } from '../iommu/ops.ts';
 import type { Access } from '../iommufd/access.ts';
 import type { PageTableChange } from '../iommufd/auto-domain.ts';
 import type { IommufdContext } from '../iommufd/context.ts';
 import type { IommufdDevice } from '../iommufd/device.ts';
-import type { KernelTask } from '../kernel/task.ts';
+import type { Condition, KernelTask } from '../kernel/task.ts';
 import type { DeviceInformation } from './device-info.ts';
 import type { DeviceSet } from './device-set.ts';
 import type { DmaLogging } from './dma-logging.ts';
@@ -30,6 +31,8 @@ export interface VfioDriver {
   detachIoas(device: VfioDevice): KernelTask<void>;
   /** Present only in plain vfio-pci. */
   readonly pasid?: VfioPasidOps;
+  /** The device is being unregistered while open: tell its user. */
+  request?(device: VfioDevice): void;
   openDevice?(device: VfioDevice): KernelTask<number>;
   closeDevice?(device: VfioDevice): KernelTask<void>;
   /** Migration support and state. */
@@ -78,6 +81,11 @@ export class VfioDevice {
   readonly index: number;
   /** Cleared when unregistration begins: no new opens. */
   registered = true;
+  /** Open files, with access or not: each keeps the device registered. */
+  fileCount = 0;
+  /** Ready when the last file is gone. */
+  readonly filesGone: Condition;
+  readonly #waiters: ((atTick: Tick) => void)[] = [];
   /** Successful opens; a bound device node counts one. */
   openCount = 0;
   cdevOpened = false;
@@ -99,6 +107,13 @@ export class VfioDevice {
     this.group = group;
     this.set = set;
     this.index = index;
+    this.filesGone = { ready: false, park: (resume) => void this.#waiters.push(resume) };
+  }
+
+  /** An open file is gone. */
+  putFile(): void {
+    this.fileCount--;
+    if (this.fileCount === 0) for (const resume of this.#waiters.splice(0)) resume(this.group.timeline.now);
   }
 
   /** Registered without an IOMMU: fixed at registration. */

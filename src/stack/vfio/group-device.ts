@@ -24,7 +24,9 @@ export function* openThroughGroup(
     device.set.lock.release();
   }
   group.lock.release();
-  return error === 0 ? file : error;
+  if (error === 0) return file;
+  file.discard();
+  return error;
 }
 
 /**

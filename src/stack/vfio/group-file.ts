@@ -14,6 +14,7 @@ import { Container } from './container.ts';
 import type { VfioDevice } from './device.ts';
 import { openThroughGroup } from './group-device.ts';
 import type { VfioGroup } from './group-state.ts';
+import { isViable } from './viability.ts';
 
 /** _IO(';', n) of include/uapi/linux/vfio.h. */
 const Request = { getStatus: 0x3b67, setContainer: 0x3b68, unsetContainer: 0x3b69, getDeviceFd: 0x3b6a } as const;
@@ -41,7 +42,7 @@ export function* openGroup(kernel: Kernel, group: VfioGroup, process: Process): 
 }
 
 function checkOpen(group: VfioGroup, process: Process): number {
-  if (group.devices.length === 0) return -Errno.ENODEV;
+  if (group.driverCount === 0) return -Errno.ENODEV;
   if (group.type === 'no-iommu' && !process.canUseRawIo) return -Errno.EPERM;
   return group.cdevOpenCount > 0 || group.openedFile !== undefined ? -Errno.EBUSY : 0;
 }
@@ -86,10 +87,8 @@ export class VfioGroupFile implements OpenFile {
     const view = new DataView(bytes.buffer);
     if (view.getUint32(0, true) < STATUS_BYTES) return -Errno.EINVAL;
     yield* this.#acquire();
-    const gone = group.devices.length === 0;
-    let flags = 0;
-    if (hasAddressSpace(group)) flags = StatusFlag.viable | StatusFlag.containerSet;
-    else if (group.iommuGroup === undefined || group.iommuGroup.ownerCount === 0) flags = StatusFlag.viable;
+    const gone = group.driverCount === 0;
+    const flags = statusFlags(group);
     group.lock.release();
     if (gone) return -Errno.ENODEV;
     view.setUint32(4, flags, true);
@@ -99,17 +98,28 @@ export class VfioGroupFile implements OpenFile {
   /** EBADF; EINVAL set already; ENODEV; container errno; iommufd: EINVAL, ENOMEM; EBADFD another kind of file. */
   *#setContainer(process: Process, fd: number): KernelTask<number> {
     const file = process.files.get(fd);
-    if (file === undefined) return -Errno.EBADF;
+    if (file === undefined && this.group.profile.ownership) return -Errno.EBADF;
     yield* this.#acquire();
-    const error = yield* this.#setContainerLocked(process, file);
+    const error = this.group.profile.ownership
+      ? yield* this.#setContainerLocked(process, file as OpenFile)
+      : yield* this.#setLegacyContainer(process, file);
     this.group.lock.release();
     return error;
+  }
+
+  /** Before 5.19: EINVAL set already; EPERM no IOMMU without CAP_SYS_RAWIO; EBADF; EINVAL no container; EPERM mix; backend. */
+  *#setLegacyContainer(process: Process, file: OpenFile | undefined): KernelTask<number> {
+    const { group } = this;
+    if (group.containerUsers !== 0) return -Errno.EINVAL;
+    if (group.type === 'no-iommu' && !process.canUseRawIo) return -Errno.EPERM;
+    if (file === undefined) return -Errno.EBADF;
+    return file instanceof Container ? yield* file.attachGroup(process, group) : -Errno.EINVAL;
   }
 
   *#setContainerLocked(process: Process, file: OpenFile): KernelTask<number> {
     const { group } = this;
     if (hasAddressSpace(group)) return -Errno.EINVAL;
-    if (group.devices.length === 0) return -Errno.ENODEV;
+    if (group.driverCount === 0) return -Errno.ENODEV;
     if (file instanceof Container) return yield* file.attachGroup(process, group);
     if (!(file instanceof IommufdFile)) return -Errno.EBADFD;
     // Nothing is owned or attached until a device is opened.
@@ -137,6 +147,8 @@ export class VfioGroupFile implements OpenFile {
   *#getDeviceFd(process: Process, address: bigint): KernelTask<number> {
     const name = readString(process, address);
     if (typeof name === 'number') return name;
+    const refused = this.group.profile.ownership ? 0 : checkLegacyUse(this.group, process);
+    if (refused !== 0) return refused;
     const device = findDevice(this.group, name);
     if (typeof device === 'number') return device;
     if (process.files.isFull) return -Errno.EMFILE;
@@ -156,6 +168,22 @@ export class VfioGroupFile implements OpenFile {
   *#acquire(): KernelTask<void> {
     if (!this.group.lock.tryAcquire()) yield this.group.lock.queue;
   }
+}
+
+/** Flags of GET_STATUS. Before 5.19 the two bits were independent. */
+function statusFlags(group: VfioGroup): number {
+  if (!group.profile.ownership) {
+    const containerSet = group.container !== undefined ? StatusFlag.containerSet : 0;
+    return containerSet | (isViable(group) ? StatusFlag.viable : 0);
+  }
+  if (hasAddressSpace(group)) return StatusFlag.viable | StatusFlag.containerSet;
+  return group.iommuGroup === undefined || group.iommuGroup.ownerCount === 0 ? StatusFlag.viable : 0;
+}
+
+/** Before 5.19, ahead of the name: EINVAL no container, no backend or not viable; EPERM. */
+function checkLegacyUse(group: VfioGroup, process: Process): number {
+  if (group.container?.backend === undefined || !isViable(group)) return -Errno.EINVAL;
+  return group.type === 'no-iommu' && !process.canUseRawIo ? -Errno.EPERM : 0;
 }
 
 /** vfio_group_has_iommu. */

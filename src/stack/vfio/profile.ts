@@ -16,6 +16,12 @@ export interface VfioProfile {
   readonly noIommuCdev: boolean;
   /** Type1 probes whether a driver merges adjacent pages by itself (until 6.15). */
   readonly superPageProbe: boolean;
+  /** A device without IOMMU binds to an iommufd as an access, and its attachments are empty (v11 of the cdev series). */
+  readonly noIommuAccess: boolean;
+  /** Containers own the DMA of their groups (5.19); before, drivers of the group's other devices decided viability. */
+  readonly ownership: boolean;
+  /** Mediated devices may be isolated by auxiliary domains of a physical one (5.2 .. 5.15). */
+  readonly auxDomains: boolean;
 }
 
 /** Behaviours of VFIO in that kernel. */
@@ -28,8 +34,17 @@ export function vfioProfile(version: KernelVersion): VfioProfile {
     nesting: !since('L615'),
     noIommuCdev: since('L73'),
     superPageProbe: !since('L70'),
+    noIommuAccess: false,
+    ownership: true,
+    auxDomains: false,
   };
 }
+
+/** The device-node series as version 11 proposed it, on 6.12: devices without IOMMU have nodes. Never merged. */
+export const CDEV_V11_PROFILE: VfioProfile = { ...vfioProfile('L612'), noIommuCdev: true, noIommuAccess: true };
+
+/** Linux 5.2 .. 5.15: viability by drivers, auxiliary domains for mediated devices, no iommufd. */
+export const LEGACY_5_10_PROFILE: VfioProfile = { ...vfioProfile('L612'), ownership: false, auxDomains: true };
 
 /** Build switches (CONFIG_VFIO_*) and module parameters. */
 export interface VfioBuild {

@@ -61,7 +61,7 @@ export class VfioRegistry {
     const existing = this.#groups.get(iommuGroup);
     if (existing?.devices.some((device) => device.hardware === hardware)) return -Errno.EINVAL;
     if (!hardware.driver.capable(hardware, 'cache-coherency')) return -Errno.EINVAL;
-    const group = existing ?? new VfioGroup('iommu', iommuGroup.id, iommuGroup, this.kernel.timeline);
+    const group = existing ?? new VfioGroup('iommu', iommuGroup.id, iommuGroup, this.profile, this.kernel.timeline);
     this.#groups.set(iommuGroup, group);
     return this.#register(parts, group, setKey);
   }
@@ -71,26 +71,27 @@ export class VfioRegistry {
     return this.#register(parts, this.#makeFakeGroup('emulated'), undefined);
   }
 
-  /**
-   * vfio_unregister_group_dev for a device that nobody has open: it leaves its group, its set and its number. The
-   * caller has waited for the files to go.
-   */
-  unregister(device: VfioDevice): void {
-    assert(device.openCount === 0, `${device.name} unregistered while open`);
+  /** First steps of unregistration: name look-ups and the node no longer find the device. */
+  hide(device: VfioDevice): void {
     device.registered = false;
+    remove(device.group.devices, device);
+  }
+
+  /** Last steps, once nobody has the device open: number, set and, with its last driver, the group go. */
+  drop(device: VfioDevice): void {
+    assert(!device.registered && device.fileCount === 0, `${device.name} dropped while in use`);
     this.#devices[device.index] = undefined;
     remove(device.set.devices, device);
     if (device.set.devices.length === 0) this.#sets.delete(device.set.key);
-    const group = device.group;
-    remove(group.devices, device);
-    if (group.devices.length > 0) return;
+    const { group } = device;
+    group.driverCount--;
+    if (group.driverCount > 0) return;
     if (group.iommuGroup !== undefined) this.#groups.delete(group.iommuGroup);
     this.#fakeGroups.delete(group);
-    group.iommuGroup = undefined;
   }
 
   #makeFakeGroup(type: 'emulated' | 'no-iommu'): VfioGroup {
-    const group = new VfioGroup(type, this.#nextGroupId(), undefined, this.kernel.timeline);
+    const group = new VfioGroup(type, this.#nextGroupId(), undefined, this.profile, this.kernel.timeline);
     this.#fakeGroups.add(group);
     return group;
   }
@@ -108,6 +109,7 @@ export class VfioRegistry {
     this.#devices[index] = device;
     set.devices.push(device);
     group.devices.unshift(device);
+    group.driverCount++;
     return device;
   }
 }

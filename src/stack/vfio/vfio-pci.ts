@@ -1,8 +1,10 @@
 /** The vfio-pci driver: physical devices bound to iommufd, bus mastering, VF tokens (Linux drivers/vfio/pci). */
 import { Errno } from '../../errno.ts';
+import type { PageTableChange } from '../iommufd/auto-domain.ts';
 import type { KernelTask } from '../kernel/task.ts';
 import type { VfioDevice, VfioDriver, VfioPasidOps } from './device.ts';
 import type { DeviceInformation } from './device-info.ts';
+import { bindEmulated, unbindEmulated } from './emulated.ts';
 import type { AffectedFunction } from './hot-reset.ts';
 import {
   attachPhysical,
@@ -22,6 +24,7 @@ export class VfioPciDriver implements VfioDriver {
   readonly information: DeviceInformation;
   readonly pasid?: VfioPasidOps;
   readonly lowPower = new LowPower();
+  readonly #profile: VfioProfile;
   readonly #build: VfioBuild;
   /** Bus master bit of the command register: DMA reaches the IOMMU only while set. */
   busMaster = false;
@@ -34,24 +37,31 @@ export class VfioPciDriver implements VfioDriver {
 
   constructor(information: DeviceInformation, profile: VfioProfile, build: VfioBuild) {
     this.information = information;
+    this.#profile = profile;
     this.#build = build;
     if (profile.pasid) this.pasid = { attach: attachPhysicalPasid, detach: detachPhysicalPasid };
   }
 
   bindIommufd(device: VfioDevice, context: Parameters<VfioDriver['bindIommufd']>[1]): KernelTask<number> {
+    if (this.#bindsAccess(device)) return bindEmulated(device, context);
     return bindPhysical(device, context, this.#build.iommufdUnsafeInterrupts);
   }
 
   unbindIommufd(device: VfioDevice): KernelTask<void> {
-    return unbindPhysical(device);
+    return this.#bindsAccess(device) ? unbindEmulated(device) : unbindPhysical(device);
   }
 
   attachIoas(device: VfioDevice, pageTableId: number): ReturnType<VfioDriver['attachIoas']> {
-    return attachPhysical(device, pageTableId);
+    return this.#bindsAccess(device) ? attachNothing(pageTableId) : attachPhysical(device, pageTableId);
   }
 
   detachIoas(device: VfioDevice): KernelTask<void> {
-    return detachPhysical(device);
+    return this.#bindsAccess(device) ? detachNothing() : detachPhysical(device);
+  }
+
+  /** v11 of the device-node series: without IOMMU there is only an access, to have an id. */
+  #bindsAccess(device: VfioDevice): boolean {
+    return device.isNoIommu && this.#profile.noIommuAccess;
   }
 
   /** vfio_pci_core_enable: bus mastering goes off before the state snapshot and stays off until the user sets it. */
@@ -96,4 +106,13 @@ export class VfioPciDriver implements VfioDriver {
 
 function sameToken(given: Uint8Array | undefined, expected: Uint8Array): boolean {
   return given !== undefined && given.length === expected.length && given.every((byte, at) => byte === expected[at]);
+}
+
+function* attachNothing(pageTableId: number): KernelTask<PageTableChange> {
+  yield 0;
+  return { error: 0, pageTableId };
+}
+
+function* detachNothing(): KernelTask<void> {
+  yield 0;
 }

@@ -2,22 +2,16 @@
  * A group joins a type1 container (vfio_iommu_type1_attach_group of Linux drivers/vfio/vfio_iommu_type1.c). The caller
  * owns the group's DMA already.
  */
-import { assert } from '../../../assert.ts';
 import { Errno } from '../../../errno.ts';
-import { attachGroup as iommuAttachGroup, detachGroup as iommuDetachGroup } from '../../iommu/attach.ts';
-import type { IommuGroup } from '../../iommu/group.ts';
 import type { PagingDomain, ReservedRegion } from '../../iommu/ops.ts';
 import type { Process } from '../../kernel/process.ts';
 import type { KernelTask } from '../../kernel/task.ts';
 import type { VfioGroup } from '../group-state.ts';
+import { type GroupTarget, iommuGroupTarget } from './group-target.ts';
 import type { IovaList } from './iova-list.ts';
+import { mediatedTarget } from './mediated-target.ts';
 import { probeFineGrainedSuperPages, replayInto } from './replay.ts';
 import type { Type1, Type1Domain, Type1Group } from './type1.ts';
-
-/** Reserved regions of every device of a group (iommu_get_group_resv_regions). */
-export function groupReservedRegions(group: IommuGroup): ReservedRegion[] {
-  return group.devices.flatMap((device) => device.driver.reservedRegions(device));
-}
 
 /**
  * Errors in check order: EBUSY a user address is given up; EINVAL in the container already; domain and nesting errno;
@@ -32,46 +26,42 @@ export function* attachType1Group(type1: Type1, process: Process, group: VfioGro
 }
 
 function* attachLocked(type1: Type1, process: Process, group: VfioGroup): KernelTask<number> {
-  if (type1.vaddrInvalidCount > 0) return -Errno.EBUSY;
+  if (type1.profile.ownership && type1.vaddrInvalidCount > 0) return -Errno.EBUSY;
   if (type1.find(group) !== undefined) return -Errno.EINVAL;
-  if (group.type === 'emulated') {
+  const target = targetOf(type1, group);
+  if (target === undefined) {
     // It reaches memory only through calls that pin, so that it never makes more dirty than is pinned.
-    type1.emulatedGroups.unshift({ group, pinnedPageDirtyScope: true });
+    type1.emulatedGroups.unshift({ group, target: undefined, pinnedPageDirtyScope: true });
     return 0;
   }
-  const { iommuGroup } = group;
-  assert(iommuGroup !== undefined, `group ${group.id} has no IOMMU`);
-  const device = iommuGroup.firstDevice;
-  const domain = yield* device.driver.allocPaging(device, 'user', 0, undefined);
+  const domain = yield* target.allocDomain();
   if (typeof domain === 'number') return domain;
   let error = type1.variant.nesting ? (domain.enableNesting?.() ?? -Errno.EINVAL) : 0;
-  if (error === 0) error = yield* iommuAttachGroup(iommuGroup, domain);
+  if (error === 0) error = yield* target.attach(domain);
   if (error !== 0) {
     yield* domain.free();
     return error;
   }
-  const member: Type1Group = { group, pinnedPageDirtyScope: false };
+  const iovaList = type1.iovaList.copy();
+  error = checkRanges(type1, domain, target.reservedRegions(), iovaList);
+  if (error === 0 && !target.hasIsolatedMsi && !type1.parameters.allowUnsafeInterrupts) error = -Errno.EPERM;
+  if (error !== 0) {
+    yield* dropDomain(target, domain);
+    return error;
+  }
+  const member: Type1Group = { group, target, pinnedPageDirtyScope: false };
   const entry: Type1Domain = {
     domain,
     groups: [member],
-    enforcesCoherency: false,
+    enforcesCoherency: domain.enforceCacheCoherency(),
     fineGrainedSuperPages: false,
   };
-  const regions = groupReservedRegions(iommuGroup);
-  const iovaList = type1.iovaList.copy();
-  error = checkRanges(type1, domain, regions, iovaList);
-  if (error === 0 && !iommuGroup.hasIsolatedMsi && !type1.parameters.allowUnsafeInterrupts) error = -Errno.EPERM;
-  if (error !== 0) {
-    yield* dropDomain(iommuGroup, domain);
-    return error;
-  }
-  entry.enforcesCoherency = domain.enforceCacheCoherency();
-  const merged = yield* joinExisting(type1, iommuGroup, entry, member);
+  const merged = yield* joinExisting(type1, target, entry, member);
   if (merged < 0) return merged;
   if (merged === 0) {
     error = yield* fill(type1, process, entry, iovaList);
     if (error !== 0) {
-      yield* dropDomain(iommuGroup, domain);
+      yield* dropDomain(target, domain);
       return error;
     }
   }
@@ -80,8 +70,15 @@ function* attachLocked(type1: Type1, process: Process, group: VfioGroup): Kernel
   return 0;
 }
 
-function* dropDomain(iommuGroup: IommuGroup, domain: PagingDomain): KernelTask<void> {
-  yield* iommuDetachGroup(iommuGroup);
+/** What there is to attach; undefined for emulated groups. */
+function targetOf(type1: Type1, group: VfioGroup): GroupTarget | undefined {
+  const { mediated } = type1.parameters;
+  if (mediated !== undefined && group.mediated !== undefined) return mediatedTarget(mediated, group.mediated);
+  return group.iommuGroup === undefined ? undefined : iommuGroupTarget(group.iommuGroup);
+}
+
+function* dropDomain(target: GroupTarget, domain: PagingDomain): KernelTask<void> {
+  yield* target.detach(domain);
   yield* domain.free();
 }
 
@@ -109,22 +106,17 @@ function checkRanges(
  * APPROX: domains look alike when one driver made them; Linux compares their operations, which also tells the two stages
  * of VT-d apart from 6.19 on. The driver's attach refuses what does not fit in either case.
  */
-function* joinExisting(
-  type1: Type1,
-  iommuGroup: IommuGroup,
-  entry: Type1Domain,
-  member: Type1Group,
-): KernelTask<number> {
+function* joinExisting(type1: Type1, target: GroupTarget, entry: Type1Domain, member: Type1Group): KernelTask<number> {
   for (const existing of type1.domains) {
     if (existing.domain.driver !== entry.domain.driver) continue;
     if (existing.enforcesCoherency !== entry.enforcesCoherency) continue;
-    yield* iommuDetachGroup(iommuGroup);
-    if ((yield* iommuAttachGroup(iommuGroup, existing.domain)) === 0) {
+    yield* target.detach(entry.domain);
+    if ((yield* target.attach(existing.domain)) === 0) {
       existing.groups.unshift(member);
       yield* entry.domain.free();
       return 1;
     }
-    const error = yield* iommuAttachGroup(iommuGroup, entry.domain);
+    const error = yield* target.attach(entry.domain);
     if (error !== 0) {
       yield* entry.domain.free();
       return error;

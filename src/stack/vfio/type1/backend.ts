@@ -17,7 +17,7 @@ import { attachType1Group } from './attach-group.ts';
 import { detachType1Group } from './detach-group.ts';
 import type { UserBitmap } from './dirty-bitmap.ts';
 import { DIRTY_PAGES_BYTES, DIRTY_RANGE_BYTES, type DirtyRange, dirtyPages } from './dirty-pages.ts';
-import { dmaReadWrite, pinExternal, unpinExternal } from './external-pins.ts';
+import { dmaReadWrite, pinExternal, pinList, unpinExternal } from './external-pins.ts';
 import { getIommuInfo } from './iommu-info.ts';
 import { MAP_DMA_BYTES, mapDma } from './map-dma.ts';
 import { Type1, type Type1Parameters } from './type1.ts';
@@ -75,6 +75,7 @@ export class Type1Backend implements ContainerBackend {
     this.type1 = type1;
     this.memory = {
       pin: (group, iova, pageCount, prot, pfns) => pinExternal(type1, group, iova, pageCount, prot, pfns),
+      pinList: (group, iovas, prot, pfns) => pinList(type1, group, iovas, prot, pfns),
       unpin: (iova, pageCount) => unpinExternal(type1, iova, pageCount),
       readWrite: (caller, iova, data, write) => dmaReadWrite(type1, caller, iova, data, write),
     };

@@ -1,11 +1,9 @@
 /** A group leaves a type1 container (vfio_iommu_type1_detach_group of Linux drivers/vfio/vfio_iommu_type1.c). */
 import { U64_MAX } from '../../../address.ts';
 import { assert } from '../../../assert.ts';
-import { detachGroup as iommuDetachGroup } from '../../iommu/attach.ts';
 import type { ReservedRegion } from '../../iommu/ops.ts';
 import type { KernelTask } from '../../kernel/task.ts';
 import type { VfioGroup } from '../group-state.ts';
-import { groupReservedRegions } from './attach-group.ts';
 import { markAllDirty } from './dirty-bitmap.ts';
 import { removeAllDmas, unmapKeepingDmas } from './translations.ts';
 import type { Type1, Type1Domain, Type1Group } from './type1.ts';
@@ -32,9 +30,7 @@ function* removeEmulated(type1: Type1, entry: Type1Group): KernelTask<void> {
 }
 
 function* removePhysical(type1: Type1, entry: Type1Group, domain: Type1Domain): KernelTask<void> {
-  const { iommuGroup } = entry.group;
-  assert(iommuGroup !== undefined, `group ${entry.group.id} has no IOMMU`);
-  yield* iommuDetachGroup(iommuGroup);
+  if (entry.target !== undefined) yield* entry.target.detach(domain.domain);
   domain.groups.splice(domain.groups.indexOf(entry), 1);
   const iovaList = type1.iovaList.copy();
   if (domain.groups.length === 0) {
@@ -63,7 +59,5 @@ function commonAperture(type1: Type1): { readonly start: bigint; readonly last: 
 }
 
 function remainingRegions(type1: Type1): ReservedRegion[] {
-  return type1.domains
-    .flatMap((domain) => domain.groups)
-    .flatMap(({ group }) => (group.iommuGroup === undefined ? [] : groupReservedRegions(group.iommuGroup)));
+  return type1.domains.flatMap((domain) => domain.groups).flatMap(({ target }) => target?.reservedRegions() ?? []);
 }

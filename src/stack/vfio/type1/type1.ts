@@ -10,11 +10,15 @@ import type { VfioDevice } from '../device.ts';
 import type { VfioGroup } from '../group-state.ts';
 import type { VfioProfile } from '../profile.ts';
 import { DmaSet } from './dma.ts';
+import type { GroupTarget } from './group-target.ts';
 import { IovaList } from './iova-list.ts';
+import type { MediatedRules } from './mediated-target.ts';
 
 /** A group in the container (struct vfio_iommu_group). */
 export interface Type1Group {
   readonly group: VfioGroup;
+  /** What its domain is attached to; undefined for groups without translation. */
+  readonly target: GroupTarget | undefined;
   /** It pins what it uses, so that only pinned pages can be dirty. */
   pinnedPageDirtyScope: boolean;
 }
@@ -36,6 +40,8 @@ export interface Type1Parameters {
   /** Mappings a container may have. */
   readonly dmaEntryLimit: number;
   readonly disableHugePages: boolean;
+  /** How mediated devices are attached (Linux 5.2 .. 5.15); undefined = they never are. */
+  readonly mediated?: MediatedRules;
 }
 
 /** The parameters' defaults. */
