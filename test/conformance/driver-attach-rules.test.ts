@@ -98,7 +98,7 @@ describe.each(['v6.12', 'v7.3'])('%s', (kernel) => {
     expect(driver.reservedRegions(device)).toEqual([{ start: 0xfee0_0000n, last: 0xfeef_ffffn, type: 'msi' }]);
     const info = driver.hwInfo(device, 0) as { type: number; data: Uint8Array };
     expect(info.type).toBe(1);
-    expect(Buffer.from(info.data).toString('hex')).toBe('0000000000000000' + '06062f228c00d200' + '4a0ff00000000000');
+    expect(Buffer.from(info.data).toString('hex')).toBe('0100000000000000' + '06062f228c00d200' + '4a0ff00000000000');
     expect(driver.hwInfo(device, 9)).toBe(-95);
   });
 

@@ -92,7 +92,7 @@ test('a run folder that exists is refused unless it may be replaced', async () =
   await writeFile(join(folder, 'notes'), 'mine');
   await expect(writeRunFolder(run, folder, { formats: ['json'] })).rejects.toThrow(ConfigError);
   await writeRunFolder(run, folder, { formats: ['json'], overwrite: true });
-  expect((await readdir(folder)).sort()).toEqual(['notes', 'report.json']);
+  expect((await readdir(folder)).sort()).toEqual(['notes', 'report.json', 'run.json']);
 });
 
 test('a format that does not exist is a usage error that names those that do', async () => {
