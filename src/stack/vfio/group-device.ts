@@ -94,13 +94,15 @@ function* attachCompat(file: VfioDeviceFile): KernelTask<number> {
   return (yield* device.driver.attachIoas(device, iommufd.vfioIoas.id)).error;
 }
 
-/** vfio_group_use_container: the open device keeps the group, and its file, in the container. */
-function useContainer({ group }: VfioDevice, process: Process): number {
+/** vfio_device_group_use_iommu: the open device keeps the group, and its file, in the container. */
+function useContainer(device: VfioDevice, process: Process): number {
+  const { group } = device;
   const backend = group.container?.backend;
   if (backend === undefined) return -Errno.EINVAL;
   if (group.type === 'no-iommu' && !process.canUseRawIo) return -Errno.EPERM;
   group.openedFile?.file.get();
   group.containerUsers++;
+  backend.registerDevice(device);
   return 0;
 }
 
@@ -113,6 +115,7 @@ function* leaveAddressSpace(file: VfioDeviceFile): KernelTask<VfioGroup | undefi
     file.deviceId = 0;
     return undefined;
   }
+  group.container?.backend?.unregisterDevice(device);
   group.containerUsers--;
   return group;
 }
