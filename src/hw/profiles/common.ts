@@ -32,7 +32,10 @@ export const PCIE_OVERHEADS = {
 /** The NFP6000 of pcie-bench on PCIe generation 3 x8: the device behind the published curves. */
 export const NFP6000: HardwareProfileSource['device'] = {
   requestBytes: documented([64, 128, 256, 512], 'rows of this table'),
-  readWindow: derived([27, 19, 13, 12], 'pcie-bench/data: round trip and readHoldNs over the plateau interval per size'),
+  readWindow: derived(
+    [27, 19, 13, 12],
+    'pcie-bench/data: round trip and readHoldNs over the plateau interval per size',
+  ),
   writeWindow: derived([64, 64, 24, 24], 'pcie-bench/data: fit of the write curves at 64, 128 and 256 bytes'),
   readIntervalNs: measured([0, 0, 42.7, 74.5], `${SWEEP}: 48.0 Gb/s at 256 B, 55.0 at 512 B; smaller sizes by window`),
   writeIntervalNs: measured([21.1, 24.15, 40.5, 75.3], `${SWEEP}: 24.27, 42.4, 50.5, 54.4 Gb/s`),

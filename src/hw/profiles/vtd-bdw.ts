@@ -4,7 +4,10 @@ import { NFP6000, PCIE_OVERHEADS, SPEC_FAULT_CODES, SPEC_IOTLB_RULES } from './c
 import { absent, assumed, derived, documented, fullyAssociative, measured } from './sourced.ts';
 
 const LATENCY = 'pcie-bench/data lat_cmd_sweep';
-const SATURATION = 'pcie-bench/data, 64 B sweep at 64 MB: interval between completed misses times 6 walkers';
+const BANDWIDTH = 'pcie-bench/data, Broadwell, 64 B bandwidth sweep, least squares over 1 to 64 MB';
+const BINDING =
+  'on Broadwell the walkers bind as well as the rate (6 times the interval less 290 ns); ASSUMPTION: with shorter walks ' +
+  'the rate stays, with longer ones the walkers bind';
 
 /** Xeon E5-2630 v4. */
 export const VTD_BDW: HardwareProfileSource = {
@@ -19,7 +22,9 @@ export const VTD_BDW: HardwareProfileSource = {
     ),
   },
   iotlb: {
-    ...fullyAssociative(derived(104, 'fit of the pcie-bench bandwidth sweeps (96 to 112); latency sweep says 115')),
+    ...fullyAssociative(
+      derived(113, `${LATENCY}, Broadwell: hit share times window says 112 to 116 at 128 to 512 pages`),
+    ),
     ...SPEC_IOTLB_RULES,
   },
   contextCache: fullyAssociative(assumed(64, 'context cache size is not public')),
@@ -35,8 +40,10 @@ export const VTD_BDW: HardwareProfileSource = {
     walkFixedNs: derived(110, `${LATENCY}: the sum 110 + 180 is the measured 288 to 290 ns, the split is assumed`),
     walkReadNs: derived(180, `${LATENCY}: the sum 110 + 180 is the measured 288 to 290 ns, the split is assumed`),
     walkers: derived(6, 'pcie-bench/data: single-miss penalty over interval between misses at saturation, 5.5 to 6.3'),
-    busyExtraReadNs: derived(22, `${SATURATION}: 312 ns, 22 above the unloaded latency`),
-    busyExtraWriteNs: derived(-15, `${SATURATION}: 275 ns, 15 below the unloaded latency`),
+    busyExtraReadNs: derived(31, BINDING),
+    busyExtraWriteNs: derived(-7, BINDING),
+    walkIntervalReadNs: derived(53.5, `${BANDWIDTH}, reads; 50.9 to 55.7 ns at 64 MB over four generations`),
+    walkIntervalWriteNs: derived(47.2, `${BANDWIDTH}, writes; 45.1 to 53.1 ns at 64 MB over four generations`),
     serialiseRegion: measured(false, 'pcie-bench/data: no slow window of 1 to 2 MB on this generation'),
     releaseInOrder: assumed(false, 'in-order release fits Broadwell at 128 pages better and Ivy Bridge far worse'),
     clockNs: assumed(2, 'IOMMU clock of 500 MHz; affects counters in clocks only'),
@@ -69,8 +76,6 @@ export const VTD_HSW: HardwareProfileSource = {
   translation: {
     ...VTD_BDW.translation,
     walkFixedNs: measured(68, `${LATENCY}: 228 and 267 ns in two Haswell hosts, middle 248; split as for Broadwell`),
-    busyExtraReadNs: derived(57, `${SATURATION}: 50.9 ns apart`),
-    busyExtraWriteNs: derived(27, `${SATURATION}: 45.9 ns apart`),
   },
 };
 
@@ -82,16 +87,14 @@ export const VTD_IVB: HardwareProfileSource = {
   translation: {
     ...VTD_BDW.translation,
     walkFixedNs: measured(118, `${LATENCY}: 298 ns; split as for Broadwell`),
-    busyExtraReadNs: derived(36, `${SATURATION}: 55.7 ns apart, 334 ns`),
-    busyExtraWriteNs: derived(20, `${SATURATION}: 53.1 ns apart, 318 ns`),
   },
 };
 
-/** Sandy Bridge: no superpages, four walkers, one walk at a time in a 2 MiB region. */
+/** Sandy Bridge: no superpages, one walk at a time in a 2 MiB region. */
 export const VTD_SNB: HardwareProfileSource = {
   ...VTD_BDW,
   name: 'vtd-snb',
-  description: 'Intel VT-d of Sandy Bridge servers (Xeon E5): four walkers, walks of one 2 MiB region one by one',
+  description: 'Intel VT-d of Sandy Bridge servers (Xeon E5): walks of one 2 MiB region one by one',
   registers: {
     cap: assumed('c9078010ef0462', 'no large second-stage pages in this generation; other fields as usual'),
     ecap: VTD_BDW.registers.ecap,
@@ -103,9 +106,11 @@ export const VTD_SNB: HardwareProfileSource = {
   translation: {
     ...VTD_BDW.translation,
     walkFixedNs: derived(60, `${LATENCY}: 242 ns; split assumed`),
-    walkers: derived(4, 'pcie-bench/data: 4.0 to 4.5 walks at a time at saturation'),
-    busyExtraReadNs: derived(10, 'pcie-bench/data: 60.5 ns apart at 64 MB, 261 ns apart inside one region'),
-    busyExtraWriteNs: derived(-24, 'pcie-bench/data: 53.9 ns apart at 64 MB'),
+    walkers: derived(5, 'pcie-bench/data: walks of 265 ns one by one, 53.9 ns apart at 64 MB (writes)'),
+    busyExtraReadNs: derived(23, 'pcie-bench/data: 265 ns apart at 2 MB in both directions, 23 above the latency'),
+    busyExtraWriteNs: derived(23, 'pcie-bench/data: 265 ns apart at 2 MB in both directions, 23 above the latency'),
+    walkIntervalReadNs: derived(58, 'pcie-bench/data: 60.5 ns apart at 64 MB (reads), less waiting for regions'),
+    walkIntervalWriteNs: derived(0, 'pcie-bench/data: writes at 64 MB are as far apart as five walkers make them'),
     serialiseRegion: derived(true, 'pcie-bench/data: 260 ns per miss for windows of 1 to 2 MB, 60 ns at 64 MB'),
   },
   link: {

@@ -31,6 +31,8 @@ export const VTD_CLX: HardwareProfileSource = {
     walkers: assumed(8, 'more than Broadwell'),
     busyExtraReadNs: assumed(0, 'a walker is busy as long as its walk takes'),
     busyExtraWriteNs: assumed(0, 'a walker is busy as long as its walk takes'),
+    walkIntervalReadNs: assumed(0, 'no data say that the rate of walks is limited but by their number'),
+    walkIntervalWriteNs: assumed(0, 'no data say that the rate of walks is limited but by their number'),
     serialiseRegion: assumed(false, 'as Broadwell'),
     releaseInOrder: assumed(false, 'as Broadwell'),
     clockNs: assumed(2, 'IOMMU clock of 500 MHz; affects counters in clocks only'),

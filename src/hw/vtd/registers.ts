@@ -135,6 +135,10 @@ export const Ecap = {
   nest: (lo: number): boolean => (lo & 0x400_0000) !== 0,
   /** Page request support. */
   pageRequest: (lo: number): boolean => (lo & 0x2000_0000) !== 0,
+  /** Supervisor requests. */
+  supervisorRequests: (lo: number): boolean => lo >>> 31 !== 0,
+  /** Extended accessed flag. */
+  extendedAccess: (hi: number): boolean => (hi & 4) !== 0,
   /** [bits] PASID size supported. */
   pasidBits: (hi: number): number => ((hi >>> 3) & 0x1f) + 1,
   /** PASID support. */

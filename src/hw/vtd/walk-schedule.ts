@@ -1,8 +1,7 @@
 /**
  * When walks run: a pool of identical walkers that start walks at a limited rate, and, on silicon that has it, one walk
  * at a time in a 2 MiB region. A walk starts when it is wanted, a walker is free and its region is; it lasts a fixed
- * time plus the time of its reads. Walks start in the order in which they are wanted, so one that waits for its region
- * holds up those behind it.
+ * time plus the time of its reads. One that waits for its region holds its walker, but not the walks behind it.
  *
  * Ticks pass through {@link WalkSchedule.ticks} so that nothing is boxed on the way.
  */
@@ -65,7 +64,9 @@ export class WalkSchedule {
     this.#region = -1;
     const from = ticks[WalkTick.from]!;
     const free = this.#walkers.busyUntil[walker]!;
-    ticks[WalkTick.start] = Math.max(free, from, this.#nextStart[0]!);
+    const start = Math.max(free, from, this.#nextStart[0]!);
+    this.#nextStart[0] = start;
+    ticks[WalkTick.start] = start;
     if (free > from) this.#counters.values[Count.iommu_mem_blocked]! += free - from;
   }
 
@@ -97,7 +98,7 @@ export class WalkSchedule {
     ticks[WalkTick.bound] = start + timing.walkFixedTicks + contextTicks;
     ticks[WalkTick.ready] = start + latency;
     this.#walkers.busyUntil[this.#walker] = start + busy;
-    this.#nextStart[0] = start + (write ? timing.walkIntervalWriteTicks : timing.walkIntervalReadTicks);
+    this.#nextStart[0]! += write ? timing.walkIntervalWriteTicks : timing.walkIntervalReadTicks;
     if (this.#region >= 0) this.#regions!.readyTick[this.#region] = start + busy;
     this.#counters.values[Count.pw_occupancy]! += busy;
     const sums = this.#times.low;

@@ -36,7 +36,7 @@ test.each([
   ['iotlb.entrys=64', /iotlb\.entrys: unknown key, did you mean 'entries'/],
   ['iotlb.entries=-1', /iotlb\.entries/],
   ['iotlb.entries=0', /iotlb\.entries: the IOTLB has at least one entry/],
-  ['iotlb.ways=7', /iotlb\.ways: 104 entries are no multiple of 7 ways/],
+  ['iotlb.ways=7', /iotlb\.ways: 113 entries are no multiple of 7 ways/],
   ['iotlb.entries.vale=64', /iotlb\.entries/],
   ['iotlb.policy=mru', /iotlb\.policy/],
   ['device.readWindow=[1,2]', /device\.readWindow: as many values as requestBytes/],
@@ -53,7 +53,7 @@ test('legacy64 is vtd-bdw with 64 entries', () => {
   const { iotlb, ...rest } = hardwareProfile('legacy64').config;
   const { iotlb: reference, ...expected } = hardwareProfile('vtd-bdw').config;
   expect({ ...rest, name: '' }).toEqual({ ...expected, name: '' });
-  expect([iotlb.entries, reference.entries]).toEqual([64, 104]);
+  expect([iotlb.entries, reference.entries]).toEqual([64, 113]);
 });
 
 test('a user profile is plain JSON', () => {

@@ -1,0 +1,160 @@
+/**
+ * A window sweep as pcie-bench makes it (Neugebauer et al., SIGCOMM 2018): a device reads or writes uniformly random
+ * slots of a window of mapped memory, as fast as its outstanding requests allow or one at a time, and the mean latency
+ * and the mean time between requests are measured. The window grows over buffers of 4 MiB, each contiguous in IOVA.
+ */
+import { PAGE_SHIFT } from '../../address.ts';
+import type { LinkTiming } from '../../hw/device-link.ts';
+import { type DmaColumns, DmaFlag, type ResultColumns } from '../../hw/unit.ts';
+import type { VtdConfig } from '../../hw/vtd/config.ts';
+import { Random } from '../../random.ts';
+import { NEVER, nsFromTicks, TICKS_PER_NS } from '../../units.ts';
+import { BareTable, openBareUnit } from './bare-unit.ts';
+
+/** One point of a sweep: what the device does. */
+export interface WindowPoint {
+  readonly direction: 'read' | 'write';
+  /** [bytes] Of one request; at most a page. */
+  readonly bytes: number;
+  /** [4 KiB pages] */
+  readonly windowPages: number;
+  /** Requests outstanding at most; left out: what the profile's device keeps at this size. */
+  readonly outstanding?: number;
+  /** Buffers are mapped by 2 MiB pages. */
+  readonly superpages: boolean;
+  /** False: the IOMMU is off. */
+  readonly translating: boolean;
+  /** [ns] Round trip of a 64-byte read to this window with the IOMMU off, where it is not the profile's. */
+  readonly readRoundTripNs?: number;
+}
+
+/** What is measured. */
+export interface WindowMeasurement {
+  /** [ns] Mean time from issue to completion at the device (read) or global visibility (write). */
+  readonly latencyNs: number;
+  /** [ns] Mean time between requests. */
+  readonly intervalNs: number;
+  /** IOTLB misses per request. */
+  readonly missShare: number;
+}
+
+/** How much is simulated. */
+export interface SweepEffort {
+  readonly seed: number;
+  /** Requests measured at each point, after a warm-up of the same order. */
+  readonly samples: number;
+}
+
+/** Requests per call of the unit. */
+const BATCH_ROWS = 8192;
+const BUFFER_PAGES = 1024;
+/** [4 KiB pages] Buffers lie downwards from here: below 4 GiB and below the interrupt range, as the kernel places them. */
+const TOP_PFN = 0xf_e000;
+const WARM_UP_SHARE = 0.2;
+
+/** Measures one point on a fresh unit. Deterministic in (config, point, effort). */
+export function measureWindow(config: VtdConfig, point: WindowPoint, effort: SweepEffort): WindowMeasurement {
+  const table = new BareTable();
+  const pages = windowPages(point.windowPages);
+  for (const page of pages) {
+    if (!point.superpages) table.map(page, 0);
+    else if (page % 512 === 0) table.map(page, 1);
+  }
+  const unit = openBareUnit({ ...config, link: linkOf(config.link, point) }, table, point.translating);
+  const random = new Random(effort.seed);
+  const input = columns(point);
+  const out = results();
+  const slots = Math.max(1, Math.floor(4096 / point.bytes));
+  const place = (rows: number): void => {
+    for (let row = 0; row < rows; row++) {
+      const page = pages[random.below(point.windowPages)]!;
+      const offset = random.below(slots) * point.bytes;
+      input.iova[2 * row] = page * 4096 + offset;
+      input.iova[2 * row + 1] = page >>> (32 - PAGE_SHIFT);
+    }
+  };
+
+  // Warm: enough requests to touch every page about twice, and those to be left out of the mean.
+  const warmRows = Math.ceil(Math.max(point.windowPages * 2, effort.samples * WARM_UP_SHARE) / BATCH_ROWS) * BATCH_ROWS;
+  let startTick = 0;
+  for (let done = 0; done < warmRows; done += BATCH_ROWS) {
+    place(BATCH_ROWS);
+    unit.translate(input, 0, BATCH_ROWS, NEVER, out);
+    startTick = out.issueTick[BATCH_ROWS - 1]!;
+  }
+  const before = unit.counters();
+  let endTick = startTick;
+  let latencyTicks = 0;
+  for (let done = 0; done < effort.samples; ) {
+    const rows = Math.min(BATCH_ROWS, effort.samples - done);
+    place(rows);
+    unit.translate(input, 0, rows, NEVER, out);
+    for (let row = 0; row < rows; row++) latencyTicks += out.doneTick[row]! - out.issueTick[row]!;
+    endTick = out.issueTick[rows - 1]!;
+    done += rows;
+  }
+  const after = unit.counters();
+  const misses = after['iotlb_lookup']! - after['iotlb_hit']! - (before['iotlb_lookup']! - before['iotlb_hit']!);
+  return {
+    latencyNs: nsFromTicks(latencyTicks / effort.samples),
+    intervalNs: nsFromTicks((endTick - startTick) / effort.samples),
+    missShare: misses / effort.samples,
+  };
+}
+
+/** IOVA pages of a window, buffer by buffer. */
+function windowPages(count: number): Int32Array {
+  const pages = new Int32Array(Math.ceil(count / 512) * 512);
+  for (let page = 0; page < pages.length; page++) {
+    const buffer = Math.floor(page / BUFFER_PAGES);
+    pages[page] = TOP_PFN - (buffer + 1) * BUFFER_PAGES + (page % BUFFER_PAGES);
+  }
+  return pages;
+}
+
+/** The profile's device and link as the point wants them. */
+function linkOf(link: LinkTiming, point: WindowPoint): LinkTiming {
+  let changed = link;
+  if (point.outstanding !== undefined) {
+    const window = link.requestBytes.map(() => point.outstanding!);
+    changed = { ...changed, readWindow: window, writeWindow: window };
+  }
+  if (point.readRoundTripNs !== undefined) {
+    const extra = point.readRoundTripNs * TICKS_PER_NS - roundTripTicks(link);
+    changed = { ...changed, memoryReadTicks: Math.max(0, Math.round(link.memoryReadTicks + extra)) };
+  }
+  return changed;
+}
+
+/** [ps] Round trip of a 64-byte read as the link has it. */
+function roundTripTicks(link: LinkTiming): number {
+  const up = Math.round((link.requestHeaderBytes + link.dllpBytes) * link.psPerByte);
+  const down = Math.round((64 + link.completionHeaderBytes + link.dllpBytes) * link.psPerByte);
+  return 2 * link.oneWayTicks + up + down + link.memoryReadTicks;
+}
+
+function columns(point: WindowPoint): DmaColumns {
+  return {
+    rowCount: BATCH_ROWS,
+    notBefore: new Float64Array(BATCH_ROWS),
+    device: new Uint16Array(BATCH_ROWS),
+    pasid: new Uint32Array(BATCH_ROWS),
+    iova: new Uint32Array(BATCH_ROWS * 2),
+    bytes: new Uint32Array(BATCH_ROWS).fill(point.bytes),
+    flags: new Uint8Array(BATCH_ROWS).fill(point.direction === 'write' ? DmaFlag.write : 0),
+  };
+}
+
+function results(): ResultColumns {
+  return {
+    issueTick: new Float64Array(BATCH_ROWS),
+    arriveTick: new Float64Array(BATCH_ROWS),
+    readyTick: new Float64Array(BATCH_ROWS),
+    doneTick: new Float64Array(BATCH_ROWS),
+    outcome: new Uint8Array(BATCH_ROWS),
+    fault: new Uint8Array(BATCH_ROWS),
+    walkReads: new Uint8Array(BATCH_ROWS),
+    pageShift: new Uint8Array(BATCH_ROWS),
+    pfn: new Uint32Array(BATCH_ROWS * 2),
+  };
+}
