@@ -45,6 +45,9 @@ export interface UnitCapabilities {
   readonly passThrough: boolean;
   readonly snoopControl: boolean;
   readonly nest: boolean;
+  /** Supervisor requests and extended access flags in first-stage tables (ECAP.SRS, EAFS). */
+  readonly supervisorRequests: boolean;
+  readonly extendedAccess: boolean;
   readonly pageRequest: boolean;
   readonly pasid: boolean;
   /** [bits] Width of PASIDs; 0 without PASID support or in legacy mode. */
@@ -89,6 +92,8 @@ export function readCapabilities(registers: UnitRegisters, wantScalable: boolean
     passThrough: Ecap.passThrough(ecapLo),
     snoopControl: Ecap.snoopControl(ecapLo),
     nest: scalable && Ecap.nest(ecapLo),
+    supervisorRequests: Ecap.supervisorRequests(ecapLo),
+    extendedAccess: Ecap.extendedAccess(ecapHi),
     pageRequest: Ecap.pageRequest(ecapLo),
     pasid: scalable && Ecap.pasid(ecapHi),
     pasidBits: scalable && Ecap.pasid(ecapHi) ? Ecap.pasidBits(ecapHi) : 0,

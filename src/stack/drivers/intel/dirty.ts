@@ -46,12 +46,18 @@ export function domainDirtyOps(kernel: Kernel, domain: IntelPagingDomain): Dirty
   };
 }
 
-/** Each user of the domain in turn, RIDs first, then PASIDs; on failure those already switched go back. */
+/**
+ * Each user of the domain in turn, RIDs first, then PASIDs, then the users of nested domains on it; on failure those
+ * already switched go back.
+ */
 function* setTracking(kernel: Kernel, domain: IntelPagingDomain, enable: boolean): KernelTask<number> {
   if (domain.dirtyEnabled === enable) return 0;
-  const users = domain.devices.map((info) => ({ info, pasid: 0 }));
-  // Before 6.15 PASID attachments of a domain with dirty tracking were refused, so there are none.
-  if (atLeast(kernel.profile, 'L615')) users.push(...domain.pasidUsers);
+  const users: { info: DeviceInfo; pasid: number }[] = [];
+  for (const each of [domain, ...domain.children]) {
+    users.push(...each.devices.map((info) => ({ info, pasid: 0 })));
+    // Before 6.15 PASID attachments of a domain with dirty tracking were refused, so there are none.
+    if (atLeast(kernel.profile, 'L615')) users.push(...each.pasidUsers);
+  }
   for (let index = 0; index < users.length; index++) {
     const user = users[index] as { info: DeviceInfo; pasid: number };
     const error = yield* setEntryTracking(user.info, user.pasid, enable);

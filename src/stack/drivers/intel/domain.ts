@@ -23,8 +23,10 @@ import type { DeviceInfo } from './device-info.ts';
 import { domainDirtyOps } from './dirty.ts';
 import { firstStageFormat, secondStageFormat } from './entry-format.ts';
 import type { IntelUnit } from './intel-unit.ts';
+import type { IntelNestedDomain } from './nested-domain.ts';
 import { nextPiece } from './page-size.ts';
 import { PageTable } from './page-table.ts';
+import { UnitDomainIds } from './unit-domain-ids.ts';
 
 /** What a domain is allocated for. */
 export interface DomainOptions {
@@ -61,11 +63,13 @@ export class IntelPagingDomain implements PagingDomain {
   /** Devices whose RID uses the domain, and (device, PASID) pairs; the latest first, as list_add keeps them. */
   readonly devices: DeviceInfo[] = [];
   readonly pasidUsers: { readonly info: DeviceInfo; readonly pasid: number }[] = [];
+  /** Nested domains on this one, the latest first. */
+  readonly children: IntelNestedDomain[] = [];
   /** Leaves get the snoop bit (second stage), PASID entries page snoop (first stage). */
   forceSnoop = false;
   dirtyEnabled = false;
   readonly #kernel: Kernel;
-  readonly #unitIds = new Map<IntelUnit, { did: number; users: number }>();
+  readonly #ids = new UnitDomainIds();
   #mappedPages = 0;
 
   constructor(driver: IommuDriver, kernel: Kernel, memory: PhysicalMemory, options: DomainOptions) {
@@ -93,36 +97,22 @@ export class IntelPagingDomain implements PagingDomain {
 
   /** Takes the domain id on `unit`, a new one at the first use; -ENOSPC when none is left. */
   attachUnit(unit: IntelUnit): number {
-    const known = this.#unitIds.get(unit);
-    if (known !== undefined) {
-      known.users++;
-      return known.did;
-    }
-    const did = unit.allocDomainId();
-    if (did >= 0) this.#unitIds.set(unit, { did, users: 1 });
-    return did;
+    return this.#ids.take(unit);
   }
 
   /** Gives one use back; the last one frees the id. */
   detachUnit(unit: IntelUnit): void {
-    const known = this.#unitIds.get(unit);
-    assert(known !== undefined, 'domain detached from a unit it is not on');
-    known.users--;
-    if (known.users > 0) return;
-    this.#unitIds.delete(unit);
-    unit.freeDomainId(known.did);
+    this.#ids.give(unit);
   }
 
   /** Domain id on `unit`; it must be attached there. */
   domainId(unit: IntelUnit): number {
-    const known = this.#unitIds.get(unit);
-    assert(known !== undefined, 'domain has no id on this unit');
-    return known.did;
+    return this.#ids.of(unit);
   }
 
   /** Units the domain is attached to. */
   get units(): readonly IntelUnit[] {
-    return [...this.#unitIds.keys()];
+    return this.#ids.units;
   }
 
   *map(iova: bigint, paddr: bigint, lengthBytes: bigint, prot: number): KernelTask<number> {
@@ -254,7 +244,7 @@ export class IntelPagingDomain implements PagingDomain {
   }
 
   *free(): KernelTask<number> {
-    assert(this.#unitIds.size === 0, 'domain freed while attached');
+    assert(this.#ids.units.length === 0, 'domain freed while attached');
     const deltaTicks = this.table.free() * this.#kernel.costs.tablePageFree;
     if (deltaTicks > 0) yield { deltaTicks, bucket: 'table' };
     return 0;

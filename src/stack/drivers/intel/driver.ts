@@ -28,10 +28,13 @@ import type { DeviceInfo, DeviceProbe } from './device-info.ts';
 import { IntelPagingDomain } from './domain.ts';
 import { hardwareInfo } from './hw-info.ts';
 import { IntelUnit, type UnitSpec } from './intel-unit.ts';
+import { IntelNestedDomain } from './nested-domain.ts';
+import { readVtdS1 } from './nested-user-data.ts';
 import { attachPasid, attachPasidIdentity, detachPasid } from './pasid-attach.ts';
 import { allocPasidDirectory } from './pasid-table.ts';
 import type { SubmissionObserver } from './qi.ts';
-import { attachIdentity, attachPaging, blockTranslation, setAts } from './rid.ts';
+import { attachIdentity, attachTables, blockTranslation, setAts } from './rid.ts';
+import { isTableDomain } from './table-domain.ts';
 
 /** Interrupt messages are not remapped by page tables: no device may use these IOVAs (IOAPIC_RANGE). */
 const MSI_REGION: ReservedRegion = { start: 0xfee0_0000n, last: 0xfeef_ffffn, type: 'msi' };
@@ -196,15 +199,25 @@ export class IntelDriver implements IommuDriver {
     return unit.caps.firstStage ? 'first' : 'second';
   }
 
-  /** Nesting is refused: EOPNOTSUPP. APPROX: also on units that have it. */
+  /**
+   * A first stage of user space on `parent` (intel_iommu_domain_alloc_nested). Errors: EOPNOTSUPP no nesting hardware,
+   * unknown flag or another type of data; EINVAL parent without NEST_PARENT; what reading the data answers.
+   */
   *allocNested(
-    _device: IommuDevice,
-    _parent: PagingDomain,
-    _flags: number,
-    _data: UserData,
+    device: IommuDevice,
+    parent: PagingDomain,
+    flags: number,
+    data: UserData,
   ): KernelTask<NestedDomain | number> {
     yield 0;
-    return -Errno.EOPNOTSUPP;
+    const known = atLeast(this.#kernel.profile, 'L615') ? HwptAllocFlag.pasid : 0;
+    if (!this.info(device).unit.caps.nest || (flags & ~known) !== 0) return -Errno.EOPNOTSUPP;
+    const config = readVtdS1(data);
+    if (config === -Errno.EOPNOTSUPP) return config;
+    if (!(parent instanceof IntelPagingDomain) || parent.stage !== 'second' || !parent.nestParent) {
+      return -Errno.EINVAL;
+    }
+    return typeof config === 'number' ? config : new IntelNestedDomain(this, this.#kernel, parent, config);
   }
 
   *attach(device: IommuDevice, domain: IommuDomain, _old: IommuDomain | undefined): KernelTask<number> {
@@ -214,12 +227,13 @@ export class IntelDriver implements IommuDriver {
       return 0;
     }
     if (domain === this.identityDomain) return yield* attachIdentity(this.#kernel, info, domain);
-    if (!(domain instanceof IntelPagingDomain)) return -Errno.EINVAL;
-    return yield* attachPaging(this.#kernel, info, domain);
+    if (!isTableDomain(domain)) return -Errno.EINVAL;
+    return yield* attachTables(this.#kernel, info, domain);
   }
 
   supportsPasid(domain: IommuDomain): boolean {
     if (domain === this.identityDomain) return atLeast(this.#kernel.profile, 'L615');
+    if (domain instanceof IntelNestedDomain) return atLeast(this.#kernel.profile, 'L615');
     return domain === this.blockedDomain || domain instanceof IntelPagingDomain;
   }
 
@@ -230,7 +244,7 @@ export class IntelDriver implements IommuDriver {
     if (domain === this.identityDomain) {
       return yield* attachPasidIdentity(this.#kernel, info, pasid, domain, replaced);
     }
-    if (!(domain instanceof IntelPagingDomain)) return -Errno.EINVAL;
+    if (!isTableDomain(domain)) return -Errno.EINVAL;
     return yield* attachPasid(this.#kernel, info, pasid, domain, replaced);
   }
 

@@ -7,14 +7,12 @@ import type { IommuDomain } from '../../iommu/ops.ts';
 import type { Kernel } from '../../kernel/kernel.ts';
 import { atLeast } from '../../kernel/profile.ts';
 import type { KernelTask } from '../../kernel/task.ts';
-import { checkCompatible } from './compatibility.ts';
 import type { DeviceInfo } from './device-info.ts';
-import { IntelPagingDomain } from './domain.ts';
 import { PASS_THROUGH_DID } from './intel-unit.ts';
 import { setupPasidEntry, tearDownPasidEntry } from './pasid-entry-ops.ts';
 import { replacePresentEntry } from './pasid-replace.ts';
 import { type PasidEntryWords, passThroughEntry } from './pasid-table.ts';
-import { pagingEntry } from './rid.ts';
+import { assignTags, checkAttach, isTableDomain, type TableDomain, tableEntry, unassignTags } from './table-domain.ts';
 
 /**
  * Installs `domain` at a PASID, replacing `old` if there is one. Errors: EOPNOTSUPP without PASID support, EINVAL
@@ -24,22 +22,22 @@ export function* attachPasid(
   kernel: Kernel,
   info: DeviceInfo,
   pasid: number,
-  domain: IntelPagingDomain,
+  domain: TableDomain,
   old: IommuDomain | undefined,
 ): KernelTask<number> {
   const unit = info.unit;
   if (!unit.caps.pasid || info.pasidBits === 0) return -Errno.EOPNOTSUPP;
-  if (!atLeast(kernel.profile, 'L615') && domain.dirty !== undefined) return -Errno.EINVAL;
+  if (!atLeast(kernel.profile, 'L615') && domain.type !== 'nested' && domain.dirty !== undefined) return -Errno.EINVAL;
   if (kernel.costs.attachCall > 0) yield kernel.costs.attachCall;
-  const incompatible = checkCompatible(kernel.profile, domain, unit.caps);
-  if (incompatible !== 0) return incompatible;
-  if (domain.stage === 'first' ? !unit.caps.firstStage : !unit.caps.secondStage) return -Errno.EINVAL;
+  const refused = checkAttach(kernel.profile, info, domain);
+  if (refused !== 0) return refused;
   const did = domain.attachUnit(unit);
   if (did < 0) return did;
-  domain.tags.assign(info, did, pasid);
-  const error = yield* installEntry(kernel, info, pasid, pagingEntry(info, domain), old !== undefined);
+  assignTags(info, domain, did, pasid);
+  const words = tableEntry(info, domain);
+  const error = typeof words === 'number' ? words : yield* installEntry(kernel, info, pasid, words, old !== undefined);
   if (error !== 0) {
-    domain.tags.unassign(info, did, pasid);
+    unassignTags(info, domain, did, pasid);
     domain.detachUnit(unit);
     return error;
   }
@@ -90,8 +88,8 @@ function* installEntry(
 function forgetPasid(info: DeviceInfo, pasid: number): void {
   const domain = info.pasids.get(pasid)?.domain;
   info.pasids.delete(pasid);
-  if (!(domain instanceof IntelPagingDomain)) return;
-  domain.tags.unassign(info, domain.domainId(info.unit), pasid);
+  if (!isTableDomain(domain)) return;
+  unassignTags(info, domain, domain.domainId(info.unit), pasid);
   const index = domain.pasidUsers.findIndex((user) => user.info === info && user.pasid === pasid);
   domain.pasidUsers.splice(index, 1);
   domain.detachUnit(info.unit);

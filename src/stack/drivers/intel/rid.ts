@@ -10,7 +10,6 @@ import type { IommuDomain } from '../../iommu/ops.ts';
 import type { Kernel } from '../../kernel/kernel.ts';
 import { atLeast, type KernelBehaviours } from '../../kernel/profile.ts';
 import type { KernelTask } from '../../kernel/task.ts';
-import { checkCompatible } from './compatibility.ts';
 import {
   type ContextTarget,
   clearContextEntries,
@@ -18,48 +17,45 @@ import {
   setupContextEntries,
 } from './context-entry-ops.ts';
 import type { DeviceInfo } from './device-info.ts';
-import { IntelPagingDomain } from './domain.ts';
 import { PASS_THROUGH_DID } from './intel-unit.ts';
 import { setupPasidEntry, tearDownPasidEntry } from './pasid-entry-ops.ts';
 import { replacePresentEntry } from './pasid-replace.ts';
-import { firstStageEntry, type PasidEntryWords, passThroughEntry, secondStageEntry } from './pasid-table.ts';
+import { passThroughEntry } from './pasid-table.ts';
+import {
+  assignTags,
+  checkAttach,
+  isTableDomain,
+  stageSupported,
+  type TableDomain,
+  tableEntry,
+  unassignTags,
+} from './table-domain.ts';
 
 const RID = 0;
-
-/** Words of the PASID entry that makes a device of `info`'s unit use `domain`. */
-export function pagingEntry(info: DeviceInfo, domain: IntelPagingDomain): PasidEntryWords {
-  const caps = info.unit.caps;
-  const did = domain.domainId(info.unit);
-  const { root, levels } = domain.table;
-  if (domain.stage === 'first') {
-    return firstStageEntry(did, root, levels, caps.levels, domain.forceSnoop, caps.walkCoherent);
-  }
-  return secondStageEntry(did, root, levels, domain.dirtyEnabled, caps.walkCoherent);
-}
 
 /** Stops the device's translation. A device that is blocked already is left as it is. */
 export function* blockTranslation(kernel: Kernel, info: DeviceInfo): KernelTask<void> {
   const domain = info.domain;
   if (domain === undefined) return;
   const unit = info.unit;
-  if (domain instanceof IntelPagingDomain) domain.tags.unassign(info, domain.domainId(unit), RID);
+  if (isTableDomain(domain)) unassignTags(info, domain, domain.domainId(unit), RID);
   const atsBefore = kernel.profile.behaviours.disableAtsBeforeTeardown;
   if (atsBefore) yield* setAts(kernel, info, false);
   if (unit.caps.scalable) yield* tearDownPasidEntry(info, RID);
   else yield* clearContextEntries(info);
   if (!atsBefore && !unit.caps.scalable) yield* setAts(kernel, info, false);
   info.domain = undefined;
-  if (domain instanceof IntelPagingDomain) {
+  if (isTableDomain(domain)) {
     domain.devices.splice(domain.devices.indexOf(info), 1);
     domain.detachUnit(unit);
   }
 }
 
 /**
- * Blocks the device, checks, then installs `domain`. Errors: EINVAL (incompatible, or no hardware for the stage), ENOSPC
- * (no domain id), EBUSY (entry present); after an error the device stays blocked.
+ * Blocks the device, checks, then installs `domain`, paging or nested. Errors: EINVAL (incompatible, or no hardware for
+ * the stage), ENODEV, ENOSPC (no domain id), EBUSY (entry present); after an error the device stays blocked.
  */
-export function* attachPaging(kernel: Kernel, info: DeviceInfo, domain: IntelPagingDomain): KernelTask<number> {
+export function* attachTables(kernel: Kernel, info: DeviceInfo, domain: TableDomain): KernelTask<number> {
   const unit = info.unit;
   const { ridReplace } = kernel.profile.behaviours;
   if (ridReplace !== 'block-then-setup' && info.domain !== undefined) {
@@ -67,11 +63,11 @@ export function* attachPaging(kernel: Kernel, info: DeviceInfo, domain: IntelPag
   }
   yield* blockTranslation(kernel, info);
   if (kernel.costs.attachCall > 0) yield kernel.costs.attachCall;
-  const incompatible = checkCompatible(kernel.profile, domain, unit.caps);
-  if (incompatible !== 0) return incompatible;
+  const refused = checkAttach(kernel.profile, info, domain);
+  if (refused !== 0) return refused;
   const did = domain.attachUnit(unit);
   if (did < 0) return did;
-  const error = yield* installPaging(info, domain, did);
+  const error = yield* installTables(info, domain, did);
   if (error !== 0) {
     domain.detachUnit(unit);
     return error;
@@ -79,17 +75,26 @@ export function* attachPaging(kernel: Kernel, info: DeviceInfo, domain: IntelPag
   info.domain = domain;
   domain.devices.unshift(info);
   if (turnsAtsOnAtAttach(kernel, info)) yield* setAts(kernel, info, true);
-  domain.tags.assign(info, did, RID);
+  assignTags(info, domain, did, RID);
   return 0;
 }
 
-function* installPaging(info: DeviceInfo, domain: IntelPagingDomain, did: number): KernelTask<number> {
-  const caps = info.unit.caps;
-  if (domain.stage === 'first' ? !caps.firstStage : !caps.secondStage) return -Errno.EINVAL;
-  if (caps.scalable) return yield* setupPasidEntry(info, RID, pagingEntry(info, domain));
-  const { root, levels } = domain.table;
-  yield* setupContextEntries(info, { did, table: { root, levels } });
+function* installTables(info: DeviceInfo, domain: TableDomain, did: number): KernelTask<number> {
+  if (info.unit.caps.scalable) {
+    const words = tableEntry(info, domain);
+    return typeof words === 'number' ? words : yield* setupPasidEntry(info, RID, words);
+  }
+  const target = contextTarget(info, domain, did);
+  if (typeof target === 'number') return target;
+  yield* setupContextEntries(info, target);
   return 0;
+}
+
+/** What a legacy context entry says for the domain; EINVAL for tables that legacy mode cannot walk. */
+function contextTarget(info: DeviceInfo, domain: TableDomain, did: number): ContextTarget | number {
+  if (domain.type === 'nested' || !stageSupported(info, domain)) return -Errno.EINVAL;
+  const { root, levels } = domain.table;
+  return { did, table: { root, levels } };
 }
 
 /** Installs pass-through: domain id 1 and no table. Errors: EBUSY. */
@@ -116,43 +121,53 @@ export function* attachIdentity(kernel: Kernel, info: DeviceInfo, domain: IommuD
 function* replaceLive(
   kernel: Kernel,
   info: DeviceInfo,
-  domain: IntelPagingDomain,
+  domain: TableDomain,
   policy: Exclude<KernelBehaviours['ridReplace'], 'block-then-setup'>,
 ): KernelTask<number> {
   const unit = info.unit;
   const old = info.domain;
   if (kernel.costs.attachCall > 0) yield kernel.costs.attachCall;
-  const incompatible = checkCompatible(kernel.profile, domain, unit.caps);
-  if (incompatible !== 0) return incompatible;
+  const refused = checkAttach(kernel.profile, info, domain);
+  if (refused !== 0) return refused;
   const did = domain.attachUnit(unit);
   if (did < 0) return did;
-  domain.tags.assign(info, did, RID);
-  if (unit.caps.scalable) {
-    const entryPolicy = policy === 'hitless' ? 'entry-sync' : policy;
-    const error = yield* replacePresentEntry(entryPolicy, info, RID, pagingEntry(info, domain));
-    if (error !== 0) {
-      domain.tags.unassign(info, did, RID);
-      domain.detachUnit(unit);
-      return error;
-    }
-  } else {
-    const { root, levels } = domain.table;
-    const target: ContextTarget = { did, table: { root, levels } };
-    // A context entry is 128 bits: one store replaces it whole, whatever the policy for larger entries.
-    if (policy === 'clear-then-update') {
-      yield* clearContextEntries(info);
-      yield* setupContextEntries(info, target);
-    } else {
-      yield* replaceContextEntries(info, target);
-    }
+  assignTags(info, domain, did, RID);
+  const error = yield* rewriteLive(info, domain, did, policy);
+  if (error !== 0) {
+    unassignTags(info, domain, did, RID);
+    domain.detachUnit(unit);
+    return error;
   }
-  if (old instanceof IntelPagingDomain) {
-    old.tags.unassign(info, old.domainId(unit), RID);
+  if (isTableDomain(old)) {
+    unassignTags(info, old, old.domainId(unit), RID);
     old.devices.splice(old.devices.indexOf(info), 1);
     old.detachUnit(unit);
   }
   info.domain = domain;
   domain.devices.unshift(info);
+  return 0;
+}
+
+function* rewriteLive(
+  info: DeviceInfo,
+  domain: TableDomain,
+  did: number,
+  policy: Exclude<KernelBehaviours['ridReplace'], 'block-then-setup'>,
+): KernelTask<number> {
+  if (info.unit.caps.scalable) {
+    const words = tableEntry(info, domain);
+    if (typeof words === 'number') return words;
+    return yield* replacePresentEntry(policy === 'hitless' ? 'entry-sync' : policy, info, RID, words);
+  }
+  const target = contextTarget(info, domain, did);
+  if (typeof target === 'number') return target;
+  // A context entry is 128 bits: one store replaces it whole, whatever the policy for larger entries.
+  if (policy === 'clear-then-update') {
+    yield* clearContextEntries(info);
+    yield* setupContextEntries(info, target);
+  } else {
+    yield* replaceContextEntries(info, target);
+  }
   return 0;
 }
 
