@@ -5,6 +5,7 @@
  */
 import { assert } from '../../assert.ts';
 import { Errno } from '../../errno.ts';
+import { observed } from '../kernel/call-observer.ts';
 import type { KernelTask } from '../kernel/task.ts';
 import { type IommuGroup, requiresDirectMap } from './group.ts';
 import type { AttachHandle, IommuDomain } from './ops.ts';
@@ -57,7 +58,15 @@ export function* setCoreDomain(group: IommuGroup): KernelTask<void> {
 }
 
 /** iommu_attach_group_handle. Errors: EINVAL (no handle, foreign domain), EBUSY, driver errno. */
-export function* attachGroupHandle(
+export function attachGroupHandle(
+  group: IommuGroup,
+  domain: IommuDomain,
+  handle: AttachHandle | undefined,
+): KernelTask<number> {
+  return observed(group.observer, 'iommu_attach_group_handle', doAttachGroupHandle(group, domain, handle));
+}
+
+function* doAttachGroupHandle(
   group: IommuGroup,
   domain: IommuDomain,
   handle: AttachHandle | undefined,
@@ -78,7 +87,15 @@ export function* attachGroupHandle(
  * iommu_replace_group_handle: the same domain changes only the handle; another one goes straight from old to new (what
  * "straight" means in hardware is the driver's). Errors: EINVAL (no domain or handle), EBUSY in reset, driver errno.
  */
-export function* replaceGroupHandle(
+export function replaceGroupHandle(
+  group: IommuGroup,
+  domain: IommuDomain | undefined,
+  handle: AttachHandle | undefined,
+): KernelTask<number> {
+  return observed(group.observer, 'iommu_replace_group_handle', doReplaceGroupHandle(group, domain, handle));
+}
+
+function* doReplaceGroupHandle(
   group: IommuGroup,
   domain: IommuDomain | undefined,
   handle: AttachHandle | undefined,
@@ -95,7 +112,11 @@ export function* replaceGroupHandle(
 }
 
 /** iommu_detach_group_handle; cannot fail. */
-export function* detachGroupHandle(group: IommuGroup): KernelTask<void> {
+export function detachGroupHandle(group: IommuGroup): KernelTask<void> {
+  return observed(group.observer, 'iommu_detach_group_handle', doDetachGroupHandle(group));
+}
+
+function* doDetachGroupHandle(group: IommuGroup): KernelTask<void> {
   if (!group.mutex.tryAcquire()) yield group.mutex.queue;
   yield* setCoreDomain(group);
   group.pasids.delete(RID_SLOT);
@@ -103,7 +124,11 @@ export function* detachGroupHandle(group: IommuGroup): KernelTask<void> {
 }
 
 /** iommu_attach_group, the form without handle (VFIO type1). Errors: EBUSY, EINVAL, driver errno. */
-export function* attachGroup(group: IommuGroup, domain: IommuDomain): KernelTask<number> {
+export function attachGroup(group: IommuGroup, domain: IommuDomain): KernelTask<number> {
+  return observed(group.observer, 'iommu_attach_group', doAttachGroup(group, domain));
+}
+
+function* doAttachGroup(group: IommuGroup, domain: IommuDomain): KernelTask<number> {
   if (!group.mutex.tryAcquire()) yield group.mutex.queue;
   const error = yield* attachLocked(group, domain);
   group.mutex.release();
@@ -111,7 +136,11 @@ export function* attachGroup(group: IommuGroup, domain: IommuDomain): KernelTask
 }
 
 /** iommu_detach_group; cannot fail. */
-export function* detachGroup(group: IommuGroup): KernelTask<void> {
+export function detachGroup(group: IommuGroup): KernelTask<void> {
+  return observed(group.observer, 'iommu_detach_group', doDetachGroup(group));
+}
+
+function* doDetachGroup(group: IommuGroup): KernelTask<void> {
   if (!group.mutex.tryAcquire()) yield group.mutex.queue;
   yield* setCoreDomain(group);
   group.mutex.release();

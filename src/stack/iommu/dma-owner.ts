@@ -5,6 +5,7 @@
  */
 import { assert } from '../../assert.ts';
 import { Errno } from '../../errno.ts';
+import { observed } from '../kernel/call-observer.ts';
 import type { KernelTask } from '../kernel/task.ts';
 import { setGroupDomain } from './attach.ts';
 import type { IommuGroup } from './group.ts';
@@ -23,7 +24,11 @@ function* takeOwnership(group: IommuGroup, owner: object): KernelTask<number> {
 }
 
 /** iommu_device_claim_dma_owner. Errors: ENODEV no group, EPERM other owner, EBUSY, EINVAL, driver errno. */
-export function* claimDeviceOwner(group: IommuGroup | undefined, owner: object): KernelTask<number> {
+export function claimDeviceOwner(group: IommuGroup | undefined, owner: object): KernelTask<number> {
+  return observed(group?.observer, 'iommu_device_claim_dma_owner', doClaimDeviceOwner(group, owner));
+}
+
+function* doClaimDeviceOwner(group: IommuGroup | undefined, owner: object): KernelTask<number> {
   if (group === undefined) return -Errno.ENODEV;
   if (!group.mutex.tryAcquire()) yield group.mutex.queue;
   try {
@@ -39,7 +44,11 @@ export function* claimDeviceOwner(group: IommuGroup | undefined, owner: object):
 }
 
 /** iommu_group_claim_dma_owner (VFIO containers): any owner at all is EPERM. */
-export function* claimGroupOwner(group: IommuGroup, owner: object): KernelTask<number> {
+export function claimGroupOwner(group: IommuGroup, owner: object): KernelTask<number> {
+  return observed(group.observer, 'iommu_group_claim_dma_owner', doClaimGroupOwner(group, owner));
+}
+
+function* doClaimGroupOwner(group: IommuGroup, owner: object): KernelTask<number> {
   if (!group.mutex.tryAcquire()) yield group.mutex.queue;
   try {
     if (group.ownerCount > 0) return -Errno.EPERM;
@@ -58,7 +67,11 @@ function* giveUpOwnership(group: IommuGroup): KernelTask<void> {
 }
 
 /** iommu_device_release_dma_owner: the last of several claims returns the group to its default domain. */
-export function* releaseDeviceOwner(group: IommuGroup): KernelTask<void> {
+export function releaseDeviceOwner(group: IommuGroup): KernelTask<void> {
+  return observed(group.observer, 'iommu_device_release_dma_owner', doReleaseDeviceOwner(group));
+}
+
+function* doReleaseDeviceOwner(group: IommuGroup): KernelTask<void> {
   if (!group.mutex.tryAcquire()) yield group.mutex.queue;
   assert(group.ownerCount > 0 && group.owner !== undefined, `group ${group.id} is not owned`);
   if (group.ownerCount > 1) group.ownerCount--;
@@ -67,7 +80,11 @@ export function* releaseDeviceOwner(group: IommuGroup): KernelTask<void> {
 }
 
 /** iommu_group_release_dma_owner. */
-export function* releaseGroupOwner(group: IommuGroup): KernelTask<void> {
+export function releaseGroupOwner(group: IommuGroup): KernelTask<void> {
+  return observed(group.observer, 'iommu_group_release_dma_owner', doReleaseGroupOwner(group));
+}
+
+function* doReleaseGroupOwner(group: IommuGroup): KernelTask<void> {
   if (!group.mutex.tryAcquire()) yield group.mutex.queue;
   assert(group.ownerCount > 0 && group.owner !== undefined, `group ${group.id} is not owned`);
   yield* giveUpOwnership(group);

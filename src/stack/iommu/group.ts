@@ -4,6 +4,7 @@
  */
 import { assert } from '../../assert.ts';
 import type { Timeline } from '../../timeline.ts';
+import type { CallObserver } from '../kernel/call-observer.ts';
 import { Mutex } from '../kernel/locks.ts';
 import { KERNEL_VERSIONS, type KernelVersion } from '../kernel/profile.ts';
 import type { AttachHandle, IommuDevice, IommuDomain } from './ops.ts';
@@ -51,8 +52,11 @@ export class IommuGroup {
   readonly pasids = new Map<number, PasidAttachment>();
   /** Devices of the group being reset. */
   resetCount = 0;
+  /** Told of the calls on this group; absent = nobody looks. */
+  readonly observer: CallObserver | undefined;
 
-  constructor(id: number, rules: IommuGroupRules, timeline: Timeline) {
+  constructor(id: number, rules: IommuGroupRules, timeline: Timeline, observer?: CallObserver) {
+    this.observer = observer;
     this.id = id;
     this.rules = rules;
     this.timeline = timeline;

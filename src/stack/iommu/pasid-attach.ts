@@ -5,6 +5,7 @@
 import type { Pasid } from '../../address.ts';
 import { assert } from '../../assert.ts';
 import { Errno } from '../../errno.ts';
+import { observed } from '../kernel/call-observer.ts';
 import type { KernelTask } from '../kernel/task.ts';
 import type { IommuGroup } from './group.ts';
 import type { AttachHandle, IommuDevice, IommuDomain } from './ops.ts';
@@ -62,7 +63,21 @@ function* setGroupPasid(
  * iommu_attach_device_pasid. Check order: operations EOPNOTSUPP, no group ENODEV, foreign domain or PASID 0 EINVAL,
  * device in reset EBUSY, PASID beyond a device's limit EINVAL, slot taken EBUSY, driver errno.
  */
-export function* attachDevicePasid(
+export function attachDevicePasid(
+  group: IommuGroup | undefined,
+  device: IommuDevice,
+  domain: IommuDomain,
+  pasid: Pasid,
+  handle: AttachHandle | undefined,
+): KernelTask<number> {
+  return observed(
+    group?.observer,
+    'iommu_attach_device_pasid',
+    doAttachDevicePasid(group, device, domain, pasid, handle),
+  );
+}
+
+function* doAttachDevicePasid(
   group: IommuGroup | undefined,
   device: IommuDevice,
   domain: IommuDomain,
@@ -91,7 +106,21 @@ export function* attachDevicePasid(
  * iommu_replace_device_pasid. As attach, but the slot must be occupied (EINVAL), the handle new (EINVAL), and the
  * PASID range is not checked again. The same domain changes only the handle.
  */
-export function* replaceDevicePasid(
+export function replaceDevicePasid(
+  group: IommuGroup | undefined,
+  device: IommuDevice,
+  domain: IommuDomain,
+  pasid: Pasid,
+  handle: AttachHandle | undefined,
+): KernelTask<number> {
+  return observed(
+    group?.observer,
+    'iommu_replace_device_pasid',
+    doReplaceDevicePasid(group, device, domain, pasid, handle),
+  );
+}
+
+function* doReplaceDevicePasid(
   group: IommuGroup | undefined,
   device: IommuDevice,
   domain: IommuDomain,
@@ -119,7 +148,11 @@ export function* replaceDevicePasid(
 }
 
 /** iommu_detach_device_pasid: blocks the PASID on every device that has PASIDs; cannot fail. */
-export function* detachDevicePasid(group: IommuGroup, pasid: Pasid): KernelTask<void> {
+export function detachDevicePasid(group: IommuGroup, pasid: Pasid): KernelTask<void> {
+  return observed(group.observer, 'iommu_detach_device_pasid', doDetachDevicePasid(group, pasid));
+}
+
+function* doDetachDevicePasid(group: IommuGroup, pasid: Pasid): KernelTask<void> {
   if (!group.mutex.tryAcquire()) yield group.mutex.queue;
   const old = group.pasids.get(pasid)?.domain;
   for (const device of group.devices) {

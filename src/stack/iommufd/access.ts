@@ -5,6 +5,7 @@
 import { PAGE_SIZE, U64_MAX } from '../../address.ts';
 import { assert } from '../../assert.ts';
 import { Errno } from '../../errno.ts';
+import { observed } from '../kernel/call-observer.ts';
 import { Mutex } from '../kernel/locks.ts';
 import type { KernelTask } from '../kernel/task.ts';
 import type { IommufdContext } from './context.ts';
@@ -90,7 +91,11 @@ export function* destroyAccess(access: Access): KernelTask<number> {
 }
 
 /** iommufd_access_attach: EINVAL attached already, ENOENT no such IOAS, EADDRINUSE alignment. */
-export function* attachAccess(access: Access, ioasId: number): KernelTask<number> {
+export function attachAccess(access: Access, ioasId: number): KernelTask<number> {
+  return observed(access.context.kernel.observer, 'iommufd_access_attach', doAttachAccess(access, ioasId));
+}
+
+function* doAttachAccess(access: Access, ioasId: number): KernelTask<number> {
   yield* access.lock();
   const rc = access.ioasOfPins !== undefined ? -Errno.EINVAL : yield* changeTo(access, ioasId);
   access.unlock();
@@ -98,7 +103,11 @@ export function* attachAccess(access: Access, ioasId: number): KernelTask<number
 }
 
 /** iommufd_access_replace: ENOENT not attached or no such IOAS, EBUSY change under way, EADDRINUSE alignment. */
-export function* replaceAccess(access: Access, ioasId: number): KernelTask<number> {
+export function replaceAccess(access: Access, ioasId: number): KernelTask<number> {
+  return observed(access.context.kernel.observer, 'iommufd_access_replace', doReplaceAccess(access, ioasId));
+}
+
+function* doReplaceAccess(access: Access, ioasId: number): KernelTask<number> {
   yield* access.lock();
   const rc = access.ioas === undefined ? -Errno.ENOENT : yield* changeTo(access, ioasId);
   access.unlock();
@@ -106,7 +115,11 @@ export function* replaceAccess(access: Access, ioasId: number): KernelTask<numbe
 }
 
 /** iommufd_access_detach: nothing when not attached. */
-export function* detachAccess(access: Access): KernelTask<void> {
+export function detachAccess(access: Access): KernelTask<void> {
+  return observed(access.context.kernel.observer, 'iommufd_access_detach', doDetachAccess(access));
+}
+
+function* doDetachAccess(access: Access): KernelTask<void> {
   yield* access.lock();
   if (access.ioas !== undefined) yield* changeIoas(access, undefined);
   access.unlock();
@@ -126,12 +139,13 @@ function* changeTo(access: Access, ioasId: number): KernelTask<number> {
  * attachment intact; then the old one's pins are flushed with the lock open.
  */
 function* changeIoas(access: Access, target: Ioas | undefined): KernelTask<number> {
+  const { observer } = access.context.kernel;
   const current = access.ioas;
   if (current !== access.ioasOfPins) return -Errno.EBUSY;
   if (current === target) return 0;
   access.ioas = undefined;
   if (target !== undefined) {
-    const rc = yield* target.addAccess(access);
+    const rc = yield* observed(observer, 'iopt_add_access', target.addAccess(access));
     if (rc !== 0) {
       access.ioas = current;
       return rc;
@@ -141,10 +155,10 @@ function* changeIoas(access: Access, target: Ioas | undefined): KernelTask<numbe
   if (current !== undefined) {
     if (access.unmap !== undefined) {
       access.unlock();
-      yield* access.unmap(0n, U64_MAX);
+      yield* observed(observer, 'dma_unmap', access.unmap(0n, U64_MAX));
       yield* access.lock();
     }
-    yield* current.removeAccess(access);
+    yield* observed(observer, 'iopt_remove_access', current.removeAccess(access));
     current.users--;
   }
   access.ioas = target;

@@ -4,6 +4,7 @@
  */
 import type { Pasid } from '../../address.ts';
 import { Errno } from '../../errno.ts';
+import { observed } from '../kernel/call-observer.ts';
 import type { KernelTask } from '../kernel/task.ts';
 import type { IommufdDevice } from './device.ts';
 import { attachToSlot, detachFromSlot, replaceInSlot } from './device-attach.ts';
@@ -100,19 +101,31 @@ export function* changePageTable(
  * iommufd_device_attach: `id` names a page table or an IOAS. Errors: ENOENT, EINVAL (wrong type, other page table in the
  * slot, PASID rules), EBUSY (already attached, Linux 6.15), fill and core errno. On success the device gains a user.
  */
-export function* attachDevice(device: IommufdDevice, pasid: Pasid, id: number): KernelTask<PageTableChange> {
+export function attachDevice(device: IommufdDevice, pasid: Pasid, id: number): KernelTask<PageTableChange> {
+  return observed(device.context.kernel.observer, 'iommufd_device_attach', doAttachDevice(device, pasid, id));
+}
+
+function* doAttachDevice(device: IommufdDevice, pasid: Pasid, id: number): KernelTask<PageTableChange> {
   const change = yield* changePageTable(device, pasid, id, attachToSlot, true);
   if (change.error === 0) device.users++;
   return change;
 }
 
 /** iommufd_device_replace: the same search, but a new page table is filled before the switch. */
-export function* replaceDevice(device: IommufdDevice, pasid: Pasid, id: number): KernelTask<PageTableChange> {
+export function replaceDevice(device: IommufdDevice, pasid: Pasid, id: number): KernelTask<PageTableChange> {
+  return observed(device.context.kernel.observer, 'iommufd_device_replace', doReplaceDevice(device, pasid, id));
+}
+
+function* doReplaceDevice(device: IommufdDevice, pasid: Pasid, id: number): KernelTask<PageTableChange> {
   return yield* changePageTable(device, pasid, id, replaceInSlot, false);
 }
 
 /** iommufd_device_detach: nothing happens when nothing is attached; the device stays owned and blocked. */
-export function* detachDevice(device: IommufdDevice, pasid: Pasid): KernelTask<void> {
+export function detachDevice(device: IommufdDevice, pasid: Pasid): KernelTask<void> {
+  return observed(device.context.kernel.observer, 'iommufd_device_detach', doDetachDevice(device, pasid));
+}
+
+function* doDetachDevice(device: IommufdDevice, pasid: Pasid): KernelTask<void> {
   const hwpt = yield* detachFromSlot(device, pasid);
   if (hwpt === undefined) return;
   yield* putHwpt(device.context, hwpt);

@@ -1,6 +1,7 @@
 /** What every piece of modelled kernel code needs: the clock, the scheduler and the profile. */
 import { Timeline } from '../../timeline.ts';
 import type { Tick } from '../../units.ts';
+import type { CallObserver } from './call-observer.ts';
 import type { KernelCosts, KernelProfile } from './profile.ts';
 import { Scheduler } from './scheduler.ts';
 import type { KernelTask } from './task.ts';
@@ -14,7 +15,11 @@ export class Kernel {
   /** [ps] A tick at which a jiffy begins. A replay may align it with a recording; 0 otherwise. */
   jiffyPhaseTick = 0 as Tick;
 
-  constructor(profile: KernelProfile, timeline: Timeline = new Timeline()) {
+  /** Told of calls between rooms; absent = nobody looks. */
+  readonly observer: CallObserver | undefined;
+
+  constructor(profile: KernelProfile, timeline: Timeline = new Timeline(), observer?: CallObserver) {
+    this.observer = observer;
     this.timeline = timeline;
     this.scheduler = new Scheduler(timeline);
     this.profile = profile;

@@ -1,6 +1,7 @@
 /** Type1 as a container backend: extensions, ioctls, devices (vfio_iommu_driver_ops_type1). */
 import { Errno } from '../../../errno.ts';
 import { decodeStruct, u32, u64 } from '../../iommufd/user-struct.ts';
+import { observed } from '../../kernel/call-observer.ts';
 import type { Kernel } from '../../kernel/kernel.ts';
 import type { Process } from '../../kernel/process.ts';
 import type { KernelTask } from '../../kernel/task.ts';
@@ -86,11 +87,15 @@ export class Type1Backend implements ContainerBackend {
   }
 
   attachGroup(process: Process, group: VfioGroup): KernelTask<number> {
-    return attachType1Group(this.type1, process, group);
+    return observed(
+      this.type1.kernel.observer,
+      'vfio_iommu_type1_attach_group',
+      attachType1Group(this.type1, process, group),
+    );
   }
 
   detachGroup(group: VfioGroup): KernelTask<void> {
-    return detachType1Group(this.type1, group);
+    return observed(this.type1.kernel.observer, 'vfio_iommu_type1_detach_group', detachType1Group(this.type1, group));
   }
 
   registerDevice(device: VfioDevice): void {
