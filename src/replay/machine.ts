@@ -157,11 +157,13 @@ export class Machine {
   softwareView(): SoftwareView {
     const domainOf = (device: number): PagingDomain | undefined => pagingDomainOf(this.#devices.get(device)?.group);
     return {
-      frameOf: (device, iovaPfn) => {
-        const address = domainOf(device)?.iovaToPhys(addressFromPfn(iovaPfn));
+      frameOf: (device, iovaPfn, pasid) => {
+        const domain = pasid === 0 ? domainOf(device) : pasidDomainOf(this.#devices.get(device)?.group, pasid);
+        const address = domain?.iovaToPhys(addressFromPfn(iovaPfn));
         return address === undefined ? -1 : pfnFromAddress(address);
       },
       awaitsFlush: (device, iovaPfn) => this.#dmaApiOf(device)?.awaitsFlush(iovaPfn) ?? false,
+      isChanging: (device) => this.#devices.get(device)?.group.mutex.held ?? false,
       translates: (device) => this.#devices.get(device)?.group.domain?.type !== 'identity',
     };
   }
@@ -247,6 +249,12 @@ function pagingDomainOf(group: IommuGroup | undefined): PagingDomain | undefined
   const domain = group?.domain;
   const maps = domain?.type === 'paging' || domain?.type === 'dma' || domain?.type === 'dma-fq';
   return maps ? (domain as PagingDomain) : undefined;
+}
+
+/** The domain attached to a PASID of the group, if it maps pages. */
+function pasidDomainOf(group: IommuGroup | undefined, pasid: number): PagingDomain | undefined {
+  const domain = group?.pasids.get(pasid)?.domain;
+  return domain?.type === 'paging' ? (domain as PagingDomain) : undefined;
 }
 
 /** The group's default domain if the DMA API maps into it. */

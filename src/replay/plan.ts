@@ -55,6 +55,7 @@ export function planJobs(space: JobSpace): JobSpec[] {
               scenario: scenario.name,
               pacing: scenario.pacing,
               ...(scenario.defaultDomain === undefined ? {} : { defaultDomain: scenario.defaultDomain }),
+              ...(scenario.study === undefined ? {} : { study: scenario.study }),
               batchRows: space.batchRows,
             });
           }

@@ -8,6 +8,7 @@
 import type { HistogramState } from '../stats/histogram.ts';
 import type { SeriesState } from '../stats/series.ts';
 import type { ClosedWorld } from './shards.ts';
+import type { DisruptionResult, StudySpec } from './study/protocol.ts';
 
 /** Version of `report.json` and of this structure; raised when a field changes meaning or leaves. */
 export const RUN_SCHEMA_VERSION = 1;
@@ -37,6 +38,8 @@ export interface JobSpec {
   readonly pacing: Pacing;
   /** Default domain of kernel-driven devices instead of the recorded one: strict, lazy or passed through. */
   readonly defaultDomain?: 'dma' | 'dma-fq' | 'identity' | undefined;
+  /** Switching policy of a disruption study; absent in plain runs. */
+  readonly study?: StudySpec | undefined;
   /** [rows] Rows per call of the data plane; does not change any result. */
   readonly batchRows: number;
 }
@@ -186,6 +189,8 @@ export interface JobResult {
   /** Stale translations used; absent in results of older versions. */
   readonly stale?: readonly StaleUse[] | undefined;
   readonly divergences: { readonly compared: number; readonly count: number; readonly first: readonly Divergence[] };
+  /** What the switches of a study did. */
+  readonly disruption?: DisruptionResult | undefined;
   /** Counted anomalies of the replay itself (rows out of order, unknown object names ...). */
   readonly diagnostics: Readonly<Record<string, number>>;
 }

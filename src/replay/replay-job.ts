@@ -12,6 +12,8 @@ import { PacingClock } from './pacing.ts';
 import type { JobResult, JobSpec, TimeBreakdown } from './protocol.ts';
 import { Replayer } from './replayer.ts';
 import type { JobHardware } from './run-profiles.ts';
+import { JobStudy, withQueueVariant } from './study/job-study.ts';
+import { kernelForPolicy } from './study/policy.ts';
 
 /**
  * Replays a job. Throws InputError for rows that cannot be replayed and ReplayStalledError for rows that wait for each
@@ -27,10 +29,11 @@ export function replayJob(job: JobSpec): JobResult {
 }
 
 function replayBundle(job: JobSpec, bundle: BundleReader): JobResult {
-  const hardware = job.hardware as JobHardware;
-  const kernel = job.kernel as KernelProfile;
   const { world, defaultDomain } = job;
-  const machine = new Machine({ bundle, world, hardware, kernel, defaultDomain });
+  const study = job.study === undefined ? undefined : new JobStudy(job.study, job, bundle);
+  const hardware = hardwareOf(job);
+  const kernel = kernelOf(job);
+  const machine = new Machine({ bundle, world, hardware, kernel, defaultDomain, watch: study?.watch });
   const { originTick } = machine;
   const clock = new PacingClock(job.pacing, originTick);
   const { manifest } = bundle;
@@ -50,11 +53,14 @@ function replayBundle(job: JobSpec, bundle: BundleReader): JobResult {
     timeline: machine.kernel.timeline,
     scheduler: machine.kernel.scheduler,
     unitAt: (index) => machine.unitAt(index),
-    calls: machine.calls,
+    calls: study?.start(machine) ?? machine.calls,
     clock,
     batchRows: job.batchRows,
     onChunk: (chunk) => analyses.onDmaBatch(chunk.input, chunk.results),
-    onIssued: (chunk, from, to) => stale.onIssued(chunk.input, chunk.results, from, to),
+    onIssued: (chunk, from, to, unitIndex) => {
+      stale.onIssued(chunk.input, chunk.results, from, to);
+      study?.onIssued(chunk, unitIndex, from, to);
+    },
     onCall: (call, row) => {
       analyses.onControlCall(call);
       stale.onCall(row);
@@ -88,8 +94,21 @@ function replayBundle(job: JobSpec, bundle: BundleReader): JobResult {
     faults: findings.faults,
     stale: stale.finish(),
     divergences: control.divergences,
+    ...(study === undefined ? {} : { disruption: study.finish() }),
     diagnostics: machine.diagnosticCounts(),
   };
+}
+
+function hardwareOf(job: JobSpec): JobHardware {
+  const hardware = job.hardware as JobHardware;
+  return job.study === undefined
+    ? hardware
+    : { ...hardware, config: withQueueVariant(hardware.config, job.study.queue) };
+}
+
+function kernelOf(job: JobSpec): KernelProfile {
+  const kernel = job.kernel as KernelProfile;
+  return job.study === undefined ? kernel : kernelForPolicy(kernel, job.study.policy);
 }
 
 /** [ps] Sum over units by TimePart. */

@@ -13,8 +13,9 @@ import type { ControlCall } from './control-call.ts';
 import { type ControlCalls, ControlPlayer, LOOKAHEAD_ROWS } from './control-player.ts';
 import { ControlProgress } from './control-progress.ts';
 import { ControlReader, type ControlRow } from './control-row.ts';
+import type { DmaChunk } from './dma-chunk.ts';
 import { DmaFeed } from './dma-feed.ts';
-import type { ChunkSink, FeedOptions } from './feed-options.ts';
+import type { ChunkSink } from './feed-options.ts';
 import type { PacingClock } from './pacing.ts';
 import type { ClosedWorld } from './shards.ts';
 
@@ -45,8 +46,8 @@ export interface ReplayOptions {
   /** [rows] See {@link DmaFeed}; for tests. */
   readonly skewRows?: number | undefined;
   readonly onChunk: ChunkSink;
-  /** See FeedOptions.onIssued. */
-  readonly onIssued?: FeedOptions['onIssued'];
+  /** See FeedOptions.onIssued; with the unit's index. */
+  readonly onIssued?: ((chunk: DmaChunk, from: number, to: number, unitIndex: number) => void) | undefined;
   readonly onCall: (call: ControlCall, row: ControlRow) => void;
 }
 
@@ -66,7 +67,7 @@ export class Replayer {
   readonly #player: ControlPlayer;
 
   constructor(options: ReplayOptions) {
-    const { bundle, world } = options;
+    const { bundle, world, onIssued } = options;
     const { devices } = bundle.manifest.topology;
     this.#timeline = options.timeline;
     const progress = new ControlProgress(4 * LOOKAHEAD_ROWS);
@@ -86,7 +87,7 @@ export class Replayer {
         clock: options.clock,
         progress,
         onChunk: options.onChunk,
-        onIssued: options.onIssued,
+        onIssued: onIssued && ((chunk, from, to) => onIssued(chunk, from, to, unitIndex)),
         onStop: (unit, row, doneTick) => this.#player.dmaDone(unit, row, doneTick),
       });
       this.#feeds.push(feed);

@@ -9,8 +9,9 @@ import { foldOutcomes, runExitCode } from './fold.ts';
 import { type PlannedWorkload, planJobs, uniqueNames } from './plan.ts';
 import type { JobSpec, Pacing, RunResult, WorkloadIdentity } from './protocol.ts';
 import { DEFAULT_KERNEL, hardwareForRun, kernelForRun, type RunProfile, splitOverrides } from './run-profiles.ts';
-import { scenarioOf } from './scenario.ts';
+import { scenarioOf, studyScenario } from './scenario.ts';
 import { planShards, shardFacts } from './shards.ts';
+import type { StudySpec } from './study/protocol.ts';
 
 /** [rows] Rows per call of the data plane unless told otherwise: the fastest of those measured. */
 export const DEFAULT_BATCH_ROWS = 16_384;
@@ -29,6 +30,8 @@ export interface RunOptions {
   readonly pacing?: Pacing | undefined;
   /** Default domain of kernel-driven devices instead of the recorded one. */
   readonly defaultDomain?: JobSpec['defaultDomain'];
+  /** Switching policies of a disruption study, each a scenario of its own; absent in plain runs. */
+  readonly studies?: readonly StudySpec[] | undefined;
   /** Worker threads; 0 replays in this thread. Changes no result. */
   readonly workers: number;
   /** [rows] Rows per call of the data plane. Changes no result. */
@@ -99,7 +102,9 @@ export function planRun(options: RunOptions): RunPlan {
         worlds: planShards(shardFacts(bundle)),
         unitRows: unitRows(manifest),
         kernels: kernelNames.map((kernelName) => kernel(kernelName).planned),
-        scenarios: [scenarioOf(pacing, options.defaultDomain)],
+        scenarios: options.studies?.map((study) => studyScenario(pacing, study)) ?? [
+          scenarioOf(pacing, options.defaultDomain),
+        ],
       });
       identities.push({ name, manifestSha256, manifest });
     }

@@ -14,12 +14,14 @@ import type { StaleUse } from '../protocol.ts';
 
 /** What the modelled kernel's tables say about a page. */
 export interface SoftwareView {
-  /** [4 KiB pages] Frame behind an IOVA page of a device's requests without PASID; -1 = not mapped. */
-  frameOf(device: number, iovaPfn: number): number;
+  /** [4 KiB pages] Frame behind an IOVA page of a device's requests; `pasid` 0 = without; -1 = not mapped. */
+  frameOf(device: number, iovaPfn: number, pasid: number): number;
   /** True when the page was unmapped and waits in a flush queue. */
   awaitsFlush(device: number, iovaPfn: number): boolean;
   /** False while requests of the device are not translated by tables at all. */
   translates(device: number): boolean;
+  /** True while a call is changing the device's domain: until it returns, old and new are both right. */
+  isChanging?(device: number): boolean;
 }
 
 /** [4 KiB pages] Pages remembered as taken away; the oldest are forgotten first. */
@@ -77,10 +79,10 @@ export class StaleTranslations {
     if (this.#pages.size === 0 && this.#suspects.size === 0) return;
     const { outcome } = results;
     for (let row = from; row < to; row++) {
-      if (outcome[row] !== DmaOutcome.hit || input.pasid[row] !== 0) continue;
+      if (outcome[row] !== DmaOutcome.hit) continue;
       const page = input.iova[2 * row + 1]! * 1048576 + (input.iova[2 * row]! >>> 12);
       if (this.#pages.has(page) || (this.#suspects.size > 0 && this.#isSuspect(input.device[row]!))) {
-        this.#check(input.device[row]!, page, results, row);
+        this.#check(input.device[row]!, input.pasid[row]!, page, results, row);
       }
     }
   }
@@ -98,13 +100,14 @@ export class StaleTranslations {
     return true;
   }
 
-  #check(device: number, page: number, results: ResultColumns, row: number): void {
-    if (!this.#view.translates(device)) return;
+  #check(device: number, pasid: number, page: number, results: ResultColumns, row: number): void {
+    if (pasid === 0 && !this.#view.translates(device)) return;
+    if (this.#view.isChanging?.(device) === true) return;
     const used = results.pfn[2 * row + 1]! * 4294967296 + results.pfn[2 * row]!;
-    if (this.#view.frameOf(device, page) === used) return;
+    if (this.#view.frameOf(device, page, pasid) === used) return;
     const atTick = results.issueTick[row]! - this.#originTick;
     const known = this.#uses.get(device);
-    const awaitsFlush = this.#view.awaitsFlush(device, page) ? 1 : 0;
+    const awaitsFlush = pasid === 0 && this.#view.awaitsFlush(device, page) ? 1 : 0;
     this.#uses.set(device, {
       device: this.#nameOf(device),
       count: (known?.count ?? 0) + 1,

@@ -103,6 +103,31 @@ export const RECIPE_SCHEMA = z.discriminatedUnion('kind', [
     rounds: positive.max(100_000).default(8),
     locality,
   }),
+  /** Guests whose devices or PASIDs are moved between two page tables of the same addresses, again and again. */
+  z.strictObject({
+    ...common,
+    ...region,
+    kind: z.literal('switches'),
+    devices: positive.max(4096).default(1),
+    /** PASIDs of each device, each with page tables of its own; 0 = requests without PASID. */
+    pasids: z.int().min(0).max(1024).default(0),
+    locality,
+    /** Switches over all devices and PASIDs, in turn, at equal distances. */
+    switches: positive.max(100_000),
+    /** Stage of the tables that a device or PASID starts with, and of those it alternates with. */
+    fromStage: z.enum(['first', 'second']).default('second'),
+    toStage: z.enum(['first', 'second']).default('second'),
+    /** `replace`: one call. `detach-attach`: two, `userGapNs` apart. */
+    call: z.enum(['replace', 'detach-attach']).default('replace'),
+    /** [ns] */
+    userGapNs: z.number().min(0).max(1e9).default(0),
+    /** Every so many switches goes to a target that the kernel refuses, then the next one elsewhere; 0 = none. */
+    failEvery: z.int().min(0).default(0),
+    /** Why: a mapping over the device's reserved range, or memory that cannot be pinned. */
+    failBy: z.enum(['reserved', 'unmappable']).default('reserved'),
+    /** [ns] Mapping and attaching is over by then; requests begin. */
+    startNs: z.number().min(0).max(1e10).default(50_000_000),
+  }),
   /** A storage device through the DMA API: every I/O is mapped, transferred and unmapped. */
   z.strictObject({
     ...common,

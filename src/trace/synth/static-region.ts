@@ -48,12 +48,13 @@ export function request(
   basePfn: number,
   picker: PagePicker,
   afterControl: number,
+  pasid = 0,
 ): void {
   const { random } = trace;
   const page = picker.next(random);
   const offset = random.below(PAGE_SIZE / recipe.requestBytes) * recipe.requestBytes;
   const write = !random.chance(recipe.readFraction);
-  trace.dma(device, basePfn + page, offset, recipe.requestBytes, write, afterControl);
+  trace.dma(device, basePfn + page, offset, recipe.requestBytes, write, afterControl, pasid);
 }
 
 /** Devices with one region each; gives the first IOVA page of every region. */

@@ -8,6 +8,7 @@ import { migration, tenants } from './iommufd-guest.ts';
 import { decodeRecipe, type Recipe } from './recipe.ts';
 import { ring } from './ring.ts';
 import { scatter, strided } from './static-region.ts';
+import { switches } from './switches.ts';
 import { SyntheticTrace } from './synthetic-trace.ts';
 
 /** How a recipe is turned into a bundle. */
@@ -72,6 +73,9 @@ function generate(recipe: Recipe, trace: SyntheticTrace): void {
       break;
     case 'migration':
       migration(recipe, trace);
+      break;
+    case 'switches':
+      switches(recipe, trace);
       break;
     case 'churn':
       churn(recipe, trace);

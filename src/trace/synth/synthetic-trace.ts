@@ -28,6 +28,7 @@ export interface ControlFields {
   readonly context?: number;
   readonly object?: number;
   readonly target?: number;
+  readonly pasid?: number;
   readonly flags?: number;
   /** [4 KiB pages] */
   readonly iovaPfn?: number;
@@ -77,7 +78,7 @@ export class SyntheticTrace {
   }
 
   /** Adds a device behind unit `index % units`; it is bound to `driver` for the DMA API or for vfio. */
-  addDevice(driver: 'synthetic' | 'vfio-pci'): number {
+  addDevice(driver: 'synthetic' | 'vfio-pci', pasidBits = 0): number {
     const index = this.devices.length;
     // One function a slot: bus 1 up, 256 functions each.
     const sourceId = 0x100 + index;
@@ -92,7 +93,7 @@ export class SyntheticTrace {
       driver,
       defaultDomain: this.#recipe.flushMode === 'lazy' ? 'dma-fq' : 'dma',
       ats: false,
-      pasidBits: 0,
+      pasidBits,
       pri: false,
     });
     this.#iova.push(new IovaLayout());
@@ -105,9 +106,14 @@ export class SyntheticTrace {
     return this.#iova[device]!.allocate(pageCount);
   }
 
-  /** Writes a control row and returns its number. */
-  control(op: ControlOp, fields: ControlFields = {}): number {
-    this.#timePs += CONTROL_GAP_PS;
+  /** Time goes on to `timeNs` [ns], if it is not there yet: what follows is written later. */
+  advanceTo(timeNs: number): void {
+    this.#timePs = Math.max(this.#timePs, Math.round(timeNs * 1000));
+  }
+
+  /** Writes a control row and returns its number. `gapPs` [ps]: time since the row before. */
+  control(op: ControlOp, fields: ControlFields = {}, gapPs = CONTROL_GAP_PS): number {
+    this.#timePs += gapPs;
     const cpu = fields.cpu ?? 0;
     return this.#control.append({
       sequence: this.#sequence++,
@@ -119,7 +125,7 @@ export class SyntheticTrace {
       context: fields.context ?? NONE_U32,
       object: fields.object ?? NONE_U32,
       target: fields.target ?? NONE_U32,
-      pasid: NONE_U32,
+      pasid: fields.pasid ?? NONE_U32,
       flags: fields.flags ?? 0,
       iova: fields.iovaPfn === undefined ? 0n : addressFromPfn(fields.iovaPfn),
       length: (fields.pageCount ?? 0) * PAGE_SIZE,
@@ -163,7 +169,15 @@ export class SyntheticTrace {
    * Writes a DMA row `offset` [bytes] into page `iovaPfn` and returns its number in its unit's stream; `afterControl` is
    * 1 + the row of its map, 0 for none. Nothing is written once {@link rowsLeft} is 0. @hot
    */
-  dma(device: number, iovaPfn: number, offset: number, bytes: number, write: boolean, afterControl: number): number {
+  dma(
+    device: number,
+    iovaPfn: number,
+    offset: number,
+    bytes: number,
+    write: boolean,
+    afterControl: number,
+    pasid = 0,
+  ): number {
     const stream = this.#dma[device % this.#dma.length]!;
     if (this.rowsLeft === 0) return stream.rowCount - 1;
     this.rowsLeft--;
@@ -175,7 +189,7 @@ export class SyntheticTrace {
     columns.timeNs[2 * row] = timeNs >>> 0;
     columns.timeNs[2 * row + 1] = Math.floor(timeNs / 4294967296);
     columns.device[row] = device;
-    columns.pasid[row] = 0;
+    columns.pasid[row] = pasid;
     columns.iova[2 * row] = (iovaPfn % 1048576) * 4096 + offset;
     columns.iova[2 * row + 1] = Math.floor(iovaPfn / 1048576);
     columns.bytes[row] = bytes;

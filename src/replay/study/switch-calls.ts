@@ -1,0 +1,226 @@
+/**
+ * The control plane of a study: passes every call on, and performs switches as the policy says. A replace becomes
+ * detach, gap and attach under `detach-attach`; a recorded detach and attach become one replace, at the time of the
+ * attach, under every other policy. Watches each switch step by step on the way.
+ */
+import { pfnFromAddress } from '../../address.ts';
+import { descriptorKind } from '../../hw/vtd/invalidation.ts';
+import { IntelPagingDomain } from '../../stack/drivers/intel/domain.ts';
+import type { EntryStep } from '../../stack/drivers/intel/entry-step.ts';
+import type { Submission } from '../../stack/drivers/intel/qi.ts';
+import { setGroupDomain } from '../../stack/iommu/attach.ts';
+import type { IommuDomain } from '../../stack/iommu/ops.ts';
+import type { CostBucket, KernelTask } from '../../stack/kernel/task.ts';
+import { NONE_U32 } from '../../trace/schema.ts';
+import type { CallOutcome, ControlCalls } from '../control-player.ts';
+import type { ControlRow } from '../control-row.ts';
+import type { Machine } from '../machine.ts';
+import type { MachineDevice } from '../machine-devices.ts';
+import type { StudySpec, SwitchKind } from './protocol.ts';
+import type { SwitchRole } from './switch-plan.ts';
+import { type LaneTranslation, NO_TRANSLATION, type SwitchRecord } from './switch-record.ts';
+import { type SwitchWatch, translationKey } from './switch-watch.ts';
+
+/** VFIO_DEVICE_ATTACH_PASID and VFIO_DEVICE_DETACH_PASID. */
+const WITH_PASID = 1;
+const DONE: CallOutcome = { result: 0 };
+const ENTRY_TEXT: Readonly<Record<EntryStep['action'], string>> = {
+  clear_present: 'clear P',
+  zero: 'zero entry',
+  setup: 'write new entry, P set',
+  rewrite: 'store new entry at once',
+  piece: 'store piece',
+};
+
+/** Calls of one machine under one policy. */
+export class SwitchCalls implements ControlCalls {
+  readonly #inner: ControlCalls;
+  readonly #machine: () => Machine;
+  readonly #watch: () => SwitchWatch;
+  readonly #roles: ReadonlyMap<number, SwitchRole>;
+  readonly #spec: StudySpec;
+  /** Switches between their detach and their attach call. */
+  readonly #halfDone = new Map<string, SwitchRecord>();
+  /** Domains that injected switches go back and forth between. */
+  readonly #twins = new Map<IommuDomain, IntelPagingDomain>();
+  /** The switch whose code runs now. */
+  #current: SwitchRecord | undefined;
+
+  constructor(
+    inner: ControlCalls,
+    machine: () => Machine,
+    watch: () => SwitchWatch,
+    roles: ReadonlyMap<number, SwitchRole>,
+    spec: StudySpec,
+  ) {
+    this.#inner = inner;
+    this.#machine = machine;
+    this.#watch = watch;
+    this.#roles = roles;
+    this.#spec = spec;
+  }
+
+  perform(row: ControlRow): KernelTask<CallOutcome> {
+    const role = this.#roles.get(row.row);
+    return role === undefined ? this.#inner.perform(row) : this.#switch(row, role);
+  }
+
+  /** The driver submitted descriptors. */
+  onSubmission({ count, words, atTick }: Submission): void {
+    const record = this.#current;
+    if (record === undefined) return;
+    record.submissions++;
+    const kinds: string[] = [];
+    for (let index = 0; index < count; index++) {
+      const kind = descriptorKind(words[8 * index]! >>> 0);
+      kinds.push(kind);
+      record.descriptors.set(kind, (record.descriptors.get(kind) ?? 0) + 1);
+    }
+    record.step('queue', `submit ${kinds.join(', ')} + wait`, atTick, atTick);
+  }
+
+  /** The driver changed an entry. */
+  onEntryStep({ action, piece, atTick }: EntryStep): void {
+    const text = piece < 0 ? ENTRY_TEXT[action] : `${ENTRY_TEXT[action]} ${piece}`;
+    this.#current?.onEntry(text, action !== 'clear_present' && action !== 'zero', atTick);
+  }
+
+  /** Moves a lane to the twin of its domain and back: a switch in a workload that has none. */
+  *inject(device: number, pasid: number): KernelTask<void> {
+    const machine = this.#machine().deviceAt(device);
+    const domain = machine === undefined ? undefined : this.#domainOf(machine, pasid);
+    if (machine === undefined || !(domain instanceof IntelPagingDomain)) {
+      this.#machine().diagnostics.count('injected_without_domain');
+      return;
+    }
+    const record = this.#begin(-1, 'injected', device, pasid);
+    const result = yield* this.#observed(record, this.#moveToTwin(machine, pasid, domain));
+    this.#end(record, result);
+  }
+
+  *#switch(row: ControlRow, role: SwitchRole): KernelTask<CallOutcome> {
+    const { policy, gapNs } = this.#spec;
+    const pasid = pasidOf(row);
+    const key = `${row.device} ${pasid}`;
+    const apart = policy === 'detach-attach';
+    const asRecorded = apart && gapNs === undefined;
+    if (role.part === 'detach') {
+      if (!asRecorded) return DONE;
+      const record = this.#begin(row.row, kindOf(row, role), row.device, pasid);
+      this.#halfDone.set(key, record);
+      return yield* this.#observed(record, this.#inner.perform(row));
+    }
+    const started = this.#halfDone.get(key);
+    this.#halfDone.delete(key);
+    const record = started ?? this.#begin(row.row, kindOf(row, role), row.device, pasid);
+    const calls =
+      apart && started === undefined ? this.#detachThenAttach(row, gapNs ?? role.gapNs) : this.#inner.perform(row);
+    const outcome = yield* this.#observed(record, calls);
+    this.#end(record, outcome.result);
+    return outcome;
+  }
+
+  *#detachThenAttach(row: ControlRow, gapNs: number): KernelTask<CallOutcome> {
+    const legacy = row.op === 'VFIO_GROUP_SET_CONTAINER';
+    const op = legacy ? 'VFIO_GROUP_UNSET_CONTAINER' : 'VFIO_DEVICE_DETACH_IOMMUFD_PT';
+    yield* this.#inner.perform({ ...row, op, target: NONE_U32, recordedObject: NONE_U32, frames: [] });
+    if (gapNs > 0) yield gapNs * 1000;
+    return yield* this.#inner.perform(row);
+  }
+
+  *#moveToTwin(machine: MachineDevice, pasid: number, domain: IntelPagingDomain): KernelTask<number> {
+    const { driver, kernel } = this.#machine();
+    let twin = this.#twins.get(domain);
+    if (twin === undefined) {
+      twin = driver.twinOf(domain, driver.info(machine.device).unit);
+      this.#twins.set(domain, twin);
+      this.#twins.set(twin, domain);
+    }
+    const { group } = machine;
+    if (!group.mutex.tryAcquire()) yield group.mutex.queue;
+    try {
+      if (this.#spec.policy === 'detach-attach') {
+        yield* this.#setDomain(machine, pasid, driver.blockedDomain, domain);
+        const gapNs = this.#spec.gapNs ?? 0;
+        // Two calls from user space.
+        const between = 2 * kernel.costs.ioctl + gapNs * 1000;
+        if (between > 0) yield between;
+        return yield* this.#setDomain(machine, pasid, twin, driver.blockedDomain);
+      }
+      if (kernel.costs.ioctl > 0) yield kernel.costs.ioctl;
+      return yield* this.#setDomain(machine, pasid, twin, domain);
+    } finally {
+      group.mutex.release();
+    }
+  }
+
+  *#setDomain(machine: MachineDevice, pasid: number, domain: IommuDomain, old: IommuDomain): KernelTask<number> {
+    const { group, device } = machine;
+    if (pasid === 0) return yield* setGroupDomain(group, domain);
+    const error = yield* device.driver.setPasid(device, pasid as never, domain, old);
+    const slot = group.pasids.get(pasid);
+    if (error === 0 && slot !== undefined) group.pasids.set(pasid, { ...slot, domain });
+    return error;
+  }
+
+  #begin(row: number, kind: SwitchKind, device: number, pasid: number): SwitchRecord {
+    const now = this.#machine().kernel.now;
+    return this.#watch().begin(row, kind, device, pasid, this.#translationOf(device, pasid), now);
+  }
+
+  #end(record: SwitchRecord, result: number): void {
+    const { device, pasid } = record.lane;
+    const now = this.#machine().kernel.now;
+    record.step('call', `returns ${result}`, now, now);
+    record.end(now, result, this.#translationOf(device, pasid));
+  }
+
+  /** Runs a call with its switch as the current one, and books its time. */
+  *#observed<T>(record: SwitchRecord, task: KernelTask<T>): KernelTask<T> {
+    const { kernel } = this.#machine();
+    for (;;) {
+      this.#current = record;
+      const step = task.next();
+      this.#current = undefined;
+      if (step.done === true) return step.value;
+      const suspension = step.value;
+      const bucket: CostBucket = typeof suspension === 'number' ? 'other' : (suspension.bucket ?? 'other');
+      const from = kernel.now;
+      yield suspension;
+      if (kernel.now > from && !record.closed) record.charge(bucket, from, kernel.now);
+    }
+  }
+
+  #domainOf(machine: MachineDevice, pasid: number): IommuDomain | undefined {
+    const info = this.#machine().driver.info(machine.device);
+    return pasid === 0 ? info.domain : info.pasids.get(pasid)?.domain;
+  }
+
+  #translationOf(device: number, pasid: number): LaneTranslation {
+    const { driver, memory } = this.#machine();
+    const machine = this.#machine().deviceAt(device);
+    const domain = machine === undefined ? undefined : this.#domainOf(machine, pasid);
+    if (machine === undefined || domain === undefined) return NO_TRANSLATION;
+    if (!(domain instanceof IntelPagingDomain)) return { ...NO_TRANSLATION, stage: 'PT' };
+    const domainId = domain.domainId(driver.info(machine.device).unit);
+    return {
+      key: translationKey(domainId, memory.slotOf(domain.table.root)),
+      domainId,
+      stage: domain.stage === 'first' ? 'FS' : 'SS',
+      frameOf: (iovaPfn) => {
+        const address = domain.iovaToPhys(BigInt(iovaPfn) << 12n);
+        return address === undefined ? -1 : pfnFromAddress(address);
+      },
+    };
+  }
+}
+
+function pasidOf(row: ControlRow): number {
+  return (row.flags & WITH_PASID) !== 0 && row.pasid !== NONE_U32 ? row.pasid : 0;
+}
+
+function kindOf(row: ControlRow, role: SwitchRole): SwitchKind {
+  if (row.op.startsWith('VFIO_GROUP')) return 'legacy-container';
+  if (pasidOf(row) !== 0) return 'pasid';
+  return role.part === 'replace' ? 'cdev-replace' : 'cdev-detach-attach';
+}

@@ -1,0 +1,71 @@
+/**
+ * Finds the switches of a recording: an attach where something is attached already (a replace), and a detach that is
+ * followed by an attach. Reads a few columns once; memory grows with the number of switches only.
+ */
+import type { BundleReader } from '../../trace/reader.ts';
+import { NONE_U32, RESULT_UNKNOWN } from '../../trace/schema.ts';
+import { nsFromWords } from '../../units.ts';
+
+/** What a control row is to a switch. */
+export interface SwitchRole {
+  readonly part: 'replace' | 'detach' | 'attach';
+  /** [ns] Recorded between the detach and the attach; 0 for a replace. */
+  readonly gapNs: number;
+}
+
+/** VFIO_DEVICE_ATTACH_PASID and VFIO_DEVICE_DETACH_PASID. */
+const WITH_PASID = 1;
+
+interface LaneState {
+  attached: boolean;
+  /** Row of the detach that may begin a switch, -1 = none. */
+  detachRow: number;
+  detachNs: number;
+}
+
+/** Roles by control row. */
+export function planSwitches(bundle: BundleReader): ReadonlyMap<number, SwitchRole> {
+  const roles = new Map<number, SwitchRole>();
+  const lanes = new Map<string, LaneState>();
+  const stream = bundle.stream('control');
+  const ops = stream.dictionary('op');
+  let row = 0;
+  for (const { rowCount, columns } of stream.batches()) {
+    for (let i = 0; i < rowCount; i++, row++) {
+      const op = ops[columns.op[i]!];
+      const device = columns.device[i]!;
+      if (device === NONE_U32) continue;
+      if (op === 'close' || op === 'VFIO_DEVICE_BIND_IOMMUFD') {
+        for (const key of [...lanes.keys()]) if (key.startsWith(`${device} `)) lanes.delete(key);
+        continue;
+      }
+      const attaches = op === 'VFIO_DEVICE_ATTACH_IOMMUFD_PT' || op === 'VFIO_GROUP_SET_CONTAINER';
+      if (!attaches && op !== 'VFIO_DEVICE_DETACH_IOMMUFD_PT' && op !== 'VFIO_GROUP_UNSET_CONTAINER') continue;
+      const pasid = columns.pasid[i]!;
+      const key = `${device} ${(columns.flags[i]! & WITH_PASID) !== 0 && pasid !== NONE_U32 ? pasid : 0}`;
+      const lane = lanes.get(key) ?? { attached: false, detachRow: -1, detachNs: 0 };
+      lanes.set(key, lane);
+      const timeNs = nsFromWords(columns.timeNs[2 * i]!, columns.timeNs[2 * i + 1]!);
+      const result = columns.recordedResult[i]!;
+      const failed = result < 0 && result !== RESULT_UNKNOWN;
+      if (!attaches) {
+        if (lane.attached && !failed) {
+          lane.detachRow = row;
+          lane.detachNs = timeNs;
+          lane.attached = false;
+        }
+      } else if (lane.attached) {
+        roles.set(row, { part: 'replace', gapNs: 0 });
+      } else if (!failed) {
+        if (lane.detachRow >= 0) {
+          const gapNs = timeNs - lane.detachNs;
+          roles.set(lane.detachRow, { part: 'detach', gapNs });
+          roles.set(row, { part: 'attach', gapNs });
+        }
+        lane.attached = true;
+        lane.detachRow = -1;
+      }
+    }
+  }
+  return roles;
+}
