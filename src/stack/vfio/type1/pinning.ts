@@ -111,18 +111,24 @@ export function pinRun(
   return { pfn: base, pageCount: pinned };
 }
 
-/**
- * Unpins a run; returns the pages to be uncharged: those that are no device memory and that no external pin holds.
- */
-export function unpinRun(dma: Dma, iova: bigint, pfn: number, pageCount: number): number {
-  const { memory } = dma.owner;
-  let unlocked = 0;
+/** Unpins a run; the number of pages that are no device memory. What external pins hold is not looked at. */
+export function unpinRun(dma: Dma, pfn: number, pageCount: number): number {
+  const { frames } = dma.owner.memory;
+  let unpinned = 0;
   for (let i = 0; i < pageCount; i++) {
-    if (memory.frames.isDeviceMemory(pfn + i)) continue;
-    memory.frames.unpin(pfn + i);
-    if (!dma.pins.has(iova + BigInt(i) * PAGE)) unlocked++;
+    if (frames.isDeviceMemory(pfn + i)) continue;
+    frames.unpin(pfn + i);
+    unpinned++;
   }
-  return unlocked;
+  return unpinned;
+}
+
+/** Unpins a run and takes back its charge, but for pages whose charge an external pin keeps. */
+export function unpinCharged(dma: Dma, iova: bigint, { pfn, pageCount }: PinnedRun): void {
+  const unpinned = unpinRun(dma, pfn, pageCount);
+  let held = 0;
+  for (let i = 0; i < pageCount; i++) if (dma.pins.has(iova + BigInt(i) * PAGE)) held++;
+  lockAccount(dma, held - unpinned);
 }
 
 /** vfio_lock_acct: charges (negative: uncharges) pages to the owner. -ENOMEM over the limit. */

@@ -7,7 +7,7 @@ import type { Process } from '../../kernel/process.ts';
 import type { KernelTask } from '../../kernel/task.ts';
 import type { Dma } from './dma.ts';
 import type { IovaList } from './iova-list.ts';
-import { lockAccount, PinBatch, pinRun, unpinRun } from './pinning.ts';
+import { PinBatch, pinRun, unpinCharged } from './pinning.ts';
 import { unmapAndSync } from './translations.ts';
 import type { Type1, Type1Domain } from './type1.ts';
 
@@ -95,7 +95,7 @@ function* pinInto(type1: Type1, process: Process, dma: Dma, domain: PagingDomain
     yield costs.pinPage * run.pageCount;
     const lengthBytes = BigInt(run.pageCount) * PAGE;
     error = yield* domain.map(iova, BigInt(run.pfn) * PAGE, lengthBytes, dma.prot | IommuProt.cache);
-    if (error !== 0) lockAccount(dma, -unpinRun(dma, iova, run.pfn, run.pageCount));
+    if (error !== 0) unpinCharged(dma, iova, run);
     iova += lengthBytes;
   }
   batch.drop(process.memory);
@@ -114,7 +114,7 @@ function* undo(dma: Dma, domain: PagingDomain): KernelTask<void> {
     const lengthBytes = runBytes(domain, iova, physical, end);
     yield* unmapAndSync(domain, iova, lengthBytes);
     if (!dma.iommuMapped) {
-      lockAccount(dma, -unpinRun(dma, iova, Number(physical / PAGE), Number(lengthBytes / PAGE)));
+      unpinCharged(dma, iova, { pfn: Number(physical / PAGE), pageCount: Number(lengthBytes / PAGE) });
     }
     iova += lengthBytes;
   }

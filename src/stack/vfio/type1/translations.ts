@@ -5,7 +5,7 @@
 import { emptyGather, IommuProt, type IotlbGather, type PagingDomain } from '../../iommu/ops.ts';
 import type { KernelTask } from '../../kernel/task.ts';
 import type { Dma } from './dma.ts';
-import { lockAccount, PinBatch, pinRun, unpinRun } from './pinning.ts';
+import { lockAccount, PinBatch, type PinnedRun, pinRun, unpinCharged, unpinRun } from './pinning.ts';
 import type { Type1, Type1Domain } from './type1.ts';
 
 /** Runs unmapped before the IOTLB is synced and their pages are unpinned (VFIO_IOMMU_TLB_SYNC_MAX). */
@@ -54,7 +54,7 @@ export function* pinAndMap(type1: Type1, dma: Dma, lengthBytes: bigint): KernelT
     yield costs.pinPage * run.pageCount;
     error = yield* mapRun(type1, iova, run.pfn, runBytes, dma.prot);
     if (error === 0) dma.sizeBytes += runBytes;
-    else lockAccount(dma, -unpinRun(dma, iova, run.pfn, run.pageCount));
+    else unpinCharged(dma, iova, run);
   }
   batch.drop(dma.owner.memory);
   dma.iommuMapped = true;
@@ -64,15 +64,15 @@ export function* pinAndMap(type1: Type1, dma: Dma, lengthBytes: bigint): KernelT
 /** Runs taken out of the first domain, waiting for the flush that lets their pages go. */
 interface PendingUnpins {
   readonly gather: IotlbGather;
-  readonly runs: { readonly iova: bigint; readonly pfn: number; readonly pageCount: number }[];
+  readonly runs: PinnedRun[];
 }
 
 /** vfio_sync_unpin: flush, then unpin; pages to be uncharged. */
 function* syncUnpin(type1: Type1, dma: Dma, domain: PagingDomain, pending: PendingUnpins): KernelTask<number> {
   yield* domain.sync(pending.gather);
   let unlocked = 0;
-  for (const { iova, pfn, pageCount } of pending.runs) {
-    unlocked += unpinRun(dma, iova, pfn, pageCount);
+  for (const { pfn, pageCount } of pending.runs) {
+    unlocked += unpinRun(dma, pfn, pageCount);
     yield type1.kernel.costs.unpinPage * pageCount;
   }
   pending.runs.length = 0;
@@ -109,7 +109,7 @@ export function* unmapAndUnpin(type1: Type1, dma: Dma): KernelTask<number> {
     const lengthBytes = contiguousBytes(first, iova, physical, end);
     const unmapped = yield* first.domain.unmap(iova, lengthBytes, pending.gather);
     if (unmapped === 0n) break;
-    pending.runs.push({ iova, pfn: Number(physical / PAGE), pageCount: Number(unmapped / PAGE) });
+    pending.runs.push({ pfn: Number(physical / PAGE), pageCount: Number(unmapped / PAGE) });
     if (pending.runs.length >= SYNC_RUNS) unlocked += yield* syncUnpin(type1, dma, first.domain, pending);
     iova += unmapped;
   }
