@@ -4,7 +4,7 @@ import { NFP6000, PCIE_OVERHEADS, SPEC_FAULT_CODES, SPEC_IOTLB_RULES } from './c
 import { absent, assumed, derived, documented, fullyAssociative, measured } from './sourced.ts';
 
 const LATENCY = 'pcie-bench/data lat_cmd_sweep';
-const BANDWIDTH = 'pcie-bench/data, Broadwell, 64 B bandwidth sweep, least squares over 1 to 64 MB';
+const BANDWIDTH = 'pcie-bench/data, Broadwell, least squares over the bandwidth sweeps of 64 and 128 B, 1 to 64 MB';
 const BINDING =
   'on Broadwell the walkers bind as well as the rate (6 times the interval less 290 ns); ASSUMPTION: with shorter walks ' +
   'the rate stays, with longer ones the walkers bind';
@@ -41,9 +41,9 @@ export const VTD_BDW: HardwareProfileSource = {
     walkReadNs: derived(180, `${LATENCY}: the sum 110 + 180 is the measured 288 to 290 ns, the split is assumed`),
     walkers: derived(6, 'pcie-bench/data: single-miss penalty over interval between misses at saturation, 5.5 to 6.3'),
     busyExtraReadNs: derived(31, BINDING),
-    busyExtraWriteNs: derived(-7, BINDING),
+    busyExtraWriteNs: derived(-13, BINDING),
     walkIntervalReadNs: derived(53.5, `${BANDWIDTH}, reads; 50.9 to 55.7 ns at 64 MB over four generations`),
-    walkIntervalWriteNs: derived(47.2, `${BANDWIDTH}, writes; 45.1 to 53.1 ns at 64 MB over four generations`),
+    walkIntervalWriteNs: derived(46.2, `${BANDWIDTH}, writes; 45.1 to 53.1 ns at 64 MB over four generations`),
     serialiseRegion: measured(false, 'pcie-bench/data: no slow window of 1 to 2 MB on this generation'),
     releaseInOrder: assumed(false, 'in-order release fits Broadwell at 128 pages better and Ivy Bridge far worse'),
     clockNs: assumed(2, 'IOMMU clock of 500 MHz; affects counters in clocks only'),

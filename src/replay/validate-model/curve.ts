@@ -1,0 +1,73 @@
+/** Published curves of window sweeps and the model's answer to them. */
+import { hardwareProfile } from '../../hw/profiles/registry.ts';
+import { makePoint } from './point.ts';
+import type { ModelPoint, Tolerance } from './result.ts';
+import { measureWindow, type SweepEffort, type WindowPoint } from './window-sweep.ts';
+
+/** One published value of a curve. */
+export interface CurveValue {
+  /** [4 KiB pages] */
+  readonly pages: number;
+  readonly value: number;
+  /** [ns] Round trip of a 64-byte read to this window with the IOMMU off, where published. */
+  readonly readRoundTripNs?: number;
+  readonly tolerance?: Tolerance;
+  readonly note?: string;
+}
+
+/** A curve over windows. */
+export interface Curve {
+  readonly series: string;
+  readonly profile: string;
+  readonly overrides: readonly string[];
+  /** `added-latency`: mean with the IOMMU on less off [ns]. `interval`: mean time between requests [ns]. */
+  readonly quantity: 'added-latency' | 'interval';
+  readonly direction: 'read' | 'write';
+  /** [bytes] */
+  readonly bytes: number;
+  readonly outstanding?: number;
+  readonly superpages: boolean;
+  readonly use: ModelPoint['use'];
+  readonly values: readonly CurveValue[];
+}
+
+/** Runs a curve; `toleranceOf` says what a value is allowed where it does not say so itself. */
+export function runCurve(
+  curve: Curve,
+  toleranceOf: (value: CurveValue, curve: Curve) => Tolerance,
+  effort: SweepEffort,
+): ModelPoint[] {
+  const { config } = hardwareProfile(curve.profile, curve.overrides);
+  return curve.values.map((value) => {
+    const point: WindowPoint = {
+      direction: curve.direction,
+      bytes: curve.bytes,
+      windowPages: value.pages,
+      superpages: curve.superpages,
+      translating: true,
+      ...(curve.outstanding === undefined ? {} : { outstanding: curve.outstanding }),
+      ...(value.readRoundTripNs === undefined ? {} : { readRoundTripNs: value.readRoundTripNs }),
+    };
+    const measured = measureWindow(config, point, effort);
+    let modelled = measured.intervalNs;
+    if (curve.quantity === 'added-latency') {
+      modelled = measured.latencyNs - measureWindow(config, { ...point, translating: false }, effort).latencyNs;
+    }
+    return makePoint({
+      series: curve.series,
+      x: value.pages,
+      label: `${value.pages} pages`,
+      unit: 'ns',
+      published: value.value,
+      modelled,
+      tolerance: value.tolerance ?? toleranceOf(value, curve),
+      use: curve.use,
+      note: value.note,
+    });
+  });
+}
+
+/** Values of a curve written as pairs of pages and value. */
+export function values(...pairs: readonly (readonly [pages: number, value: number])[]): CurveValue[] {
+  return pairs.map(([pages, value]) => ({ pages, value }));
+}

@@ -1,0 +1,61 @@
+/** Makes points: error and verdict from published and modelled values. */
+import type { ModelPoint, Tolerance } from './result.ts';
+
+/** What a point is made of. */
+export interface PointSource {
+  readonly series: string;
+  readonly x?: number;
+  readonly label: string;
+  readonly unit: string;
+  readonly published: number;
+  readonly modelled: number;
+  readonly tolerance: Tolerance;
+  readonly use: ModelPoint['use'];
+  readonly note?: string | undefined;
+}
+
+/** A point that decides. */
+export function makePoint(from: PointSource): ModelPoint {
+  const { published, modelled, tolerance } = from;
+  const difference = modelled - published;
+  const relative = tolerance.kind === 'relative';
+  const error = relative && published !== 0 ? difference / published : difference;
+  return {
+    series: from.series,
+    x: from.x ?? null,
+    label: from.label,
+    unit: from.unit,
+    published,
+    modelled,
+    error,
+    tolerance,
+    pass: allows(tolerance, error, difference),
+    use: from.use,
+    ...(from.note === undefined ? {} : { note: from.note }),
+  };
+}
+
+/** A published value that the model has no answer to. Fails: what is not modelled is not validated. */
+export function missingPoint(from: Omit<PointSource, 'modelled' | 'note'>, note: string): ModelPoint {
+  const { series, label, unit, published, tolerance, use } = from;
+  return { series, x: from.x ?? null, label, unit, published, modelled: null, error: null, tolerance, pass: false, use, note };
+}
+
+/** A modelled value that nothing was published for. */
+export function modelPoint(series: string, label: string, unit: string, modelled: number, note?: string): ModelPoint {
+  const known = { series, x: null, label, unit, published: null, modelled, error: null, tolerance: null, pass: null };
+  return { ...known, use: 'predicted', ...(note === undefined ? {} : { note }) };
+}
+
+function allows(tolerance: Tolerance, error: number, difference: number): boolean {
+  switch (tolerance.kind) {
+    case 'relative':
+      return Math.abs(error) <= tolerance.share;
+    case 'absolute':
+      return Math.abs(error) <= tolerance.amount;
+    case 'at-most':
+      return difference <= 0;
+    case 'at-least':
+      return difference >= 0;
+  }
+}

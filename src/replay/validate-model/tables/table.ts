@@ -1,0 +1,17 @@
+/** What a validation table is to the runner. */
+import type { ModelTable } from '../result.ts';
+import type { SweepEffort } from '../window-sweep.ts';
+
+/** A table that can be run. Deterministic in the effort. */
+export interface TableRun {
+  readonly id: string;
+  run(effort: SweepEffort): ModelTable;
+}
+
+/** Where the window sweeps come from. */
+export const PCIE_BENCH = 'pcie-bench/data (Neugebauer et al., SIGCOMM 2018), raw sweeps, random access, warm cache';
+
+/** What all window sweeps of the model rest on. */
+export const BROADWELL_FIT =
+  'Fitted on Broadwell (Xeon E5-2630 v4): single-miss penalty and IOTLB reach on its latency sweep, one interval between ' +
+  'walks per direction on its bandwidth sweeps of 64 and 128 bytes. Other machines change the single-miss penalty only.';
