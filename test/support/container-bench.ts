@@ -6,6 +6,7 @@ import { IommufdFile } from '../../src/stack/iommufd/iommufd-file.ts';
 import { iommufdProfile } from '../../src/stack/iommufd/profile.ts';
 import { encodeStruct, type StructLayout, u32, u64 } from '../../src/stack/iommufd/user-struct.ts';
 import { AddressSpace } from '../../src/stack/kernel/address-space.ts';
+import type { CallObserver } from '../../src/stack/kernel/call-observer.ts';
 import type { Kernel } from '../../src/stack/kernel/kernel.ts';
 import { PageFrames } from '../../src/stack/kernel/page-frames.ts';
 import { Process, UserAccount } from '../../src/stack/kernel/process.ts';
@@ -50,6 +51,8 @@ export interface BenchOptions {
   readonly profile?: VfioProfile;
   readonly type1?: Partial<Type1Parameters>;
   readonly enableUnsafeNoIommu?: boolean;
+  /** Told of the calls between rooms of the stack. */
+  readonly observer?: CallObserver;
 }
 
 /** A driver of an emulated device that remembers what it pinned and gives it back when asked. */
@@ -84,7 +87,7 @@ export class ContainerBench {
 
   constructor(options: BenchOptions = {}) {
     this.#version = options.version ?? 'L612';
-    this.kernel = bootKernel(this.#version);
+    this.kernel = bootKernel(this.#version, options.observer);
     this.profile = options.profile ?? vfioProfile(this.#version);
     const unsafe = options.enableUnsafeNoIommu ?? false;
     const build = { ...STANDARD_VFIO_BUILD, enableUnsafeNoIommu: unsafe };
@@ -107,7 +110,12 @@ export class ContainerBench {
 
   /** Registered devices of one new group on its default domain. */
   devices(...traits: TableDeviceTraits[]): VfioDevice[] {
-    const group = new IommuGroup(this.#groupId++, iommuGroupRules(this.#version), this.kernel.timeline);
+    const group = new IommuGroup(
+      this.#groupId++,
+      iommuGroupRules(this.#version),
+      this.kernel.timeline,
+      this.kernel.observer,
+    );
     const hardware = traits.map((each, index) => this.driver.device(`d${group.id}.${index}`, each));
     for (const device of hardware) group.add(device);
     this.run(setupDefaultDomain(group, 'identity'));

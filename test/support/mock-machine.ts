@@ -9,6 +9,7 @@ import { bindDevice, type IommufdDevice } from '../../src/stack/iommufd/device.t
 import { allocHwpt } from '../../src/stack/iommufd/hwpt-alloc.ts';
 import { allocIoas } from '../../src/stack/iommufd/ioas-commands.ts';
 import { iommufdProfile } from '../../src/stack/iommufd/profile.ts';
+import type { CallObserver } from '../../src/stack/kernel/call-observer.ts';
 import { Kernel } from '../../src/stack/kernel/kernel.ts';
 import type { KernelVersion } from '../../src/stack/kernel/profile.ts';
 import { KERNEL_PROFILES } from '../../src/stack/profiles/kernels.ts';
@@ -17,10 +18,10 @@ import { resolveKernelProfile } from '../../src/stack/profiles/schema.ts';
 const PROFILE_OF: Readonly<Record<string, string>> = { L612: 'v6.12', L615: 'v6.15', L73: 'v7.3' };
 
 /** A booted kernel of that version. */
-export function bootKernel(version: KernelVersion): Kernel {
+export function bootKernel(version: KernelVersion, observer?: CallObserver): Kernel {
   const source = KERNEL_PROFILES[PROFILE_OF[version] ?? 'v7.3'];
   if (source === undefined) throw new Error(`no profile for ${version}`);
-  return new Kernel(resolveKernelProfile(source).profile);
+  return new Kernel(resolveKernelProfile(source).profile, undefined, observer);
 }
 
 /** A machine whose devices are the kernel's self-test mocks. */

@@ -29,6 +29,8 @@ export interface TableDeviceTraits {
   readonly pageSizeBitmap?: bigint;
   /** Refuses domains that were made for other devices. */
   readonly exclusive?: boolean;
+  /** PASIDs it can use; absent = none. */
+  readonly maxPasids?: number;
 }
 
 /** A domain: frame numbers by page. */
@@ -125,7 +127,7 @@ export class TableDriver implements IommuDriver {
       sourceIds: [0],
       unit: 'unit0',
       driver: this,
-      maxPasids: 0,
+      maxPasids: traits.maxPasids ?? 0,
       isVirtualFunction: false,
       supportsPri: false,
       isolatedMsi: traits.isolatedMsi ?? true,
