@@ -81,6 +81,8 @@ export class ContainerBench {
   readonly frames = new PageFrames();
   readonly user = new UserAccount();
   readonly process: Process;
+  /** Slot or bus that devices registered from now on share; undefined = each is alone in its set. */
+  resetKey: string | undefined;
   readonly #kinds: BackendKind[];
   readonly #version: KernelVersion;
   #groupId = 0;
@@ -123,7 +125,7 @@ export class ContainerBench {
     return hardware.map((device) => {
       const driver = new VfioPciDriver(FUNCTION, this.profile, this.registry.build);
       const parts = { name: device.name, driver, hardware: device, iommuGroup: group };
-      return expectObject(this.registry.registerPhysical(parts));
+      return expectObject(this.registry.registerPhysical(parts, this.resetKey));
     });
   }
 
