@@ -11,13 +11,19 @@ export class TestPageTable {
   readonly root: Pfn;
   readonly levels: number;
   readonly stage: 'first' | 'second';
+  /** Page numbers of all table frames, as the tables name them. */
+  readonly frames: number[] = [];
   readonly #memory: PhysicalMemory;
+  readonly #offset: number;
 
-  constructor(memory: PhysicalMemory, levels = 4, stage: 'first' | 'second' = 'second') {
+  /** `offset`: [4 KiB pages] what table addresses in entries lie below where the tables are: guest memory. */
+  constructor(memory: PhysicalMemory, levels = 4, stage: 'first' | 'second' = 'second', offset = 0) {
     this.#memory = memory;
+    this.#offset = offset;
     this.levels = levels;
     this.stage = stage;
     this.root = memory.allocFrame();
+    this.frames.push(this.root - offset);
   }
 
   /** Maps one page of `512^size` base pages; returns the leaf's frame and word. */
@@ -50,10 +56,12 @@ export class TestPageTable {
         if (!make) throw new Error(`page ${iovaPfn} has no table at level ${level}`);
         const next = this.#memory.allocFrame();
         const bits = this.stage === 'second' ? 3 : FsEntry.present | FsEntry.write | FsEntry.user;
-        this.#memory.writeQword(table, word, addressLow(next) + bits, addressHigh(next));
+        const named = (next - this.#offset) as Pfn;
+        this.frames.push(named);
+        this.#memory.writeQword(table, word, addressLow(named) + bits, addressHigh(named));
         table = next;
       } else {
-        table = (this.#memory.readWord(table, word + 1) * 1048576 + (low >>> 12)) as Pfn;
+        table = (this.#memory.readWord(table, word + 1) * 1048576 + (low >>> 12) + this.#offset) as Pfn;
       }
     }
     return { table, word: wordAt(iovaPfn, size + 1) };
@@ -104,6 +112,26 @@ export class TestContextTables {
       memory.writeQword(frame, word + 4, addressLow(table.root) + mode, addressHigh(table.root));
       memory.writeWord(frame, word, PRESENT | (PagingType.firstStage << PasidEntry.pgttShift) | flags);
     }
+  }
+
+  /** Scalable: binds (source id, PASID) to a first stage at the guest page `firstRoot` on a second stage. */
+  setNested(
+    sourceId: number,
+    pasid: number,
+    first: { readonly root: number; readonly levels: number },
+    second: TestPageTable,
+    domainId: number,
+    flags = 0,
+  ): void {
+    const { frame, word } = this.#pasidEntry(sourceId, pasid);
+    const memory = this.#memory;
+    for (let at = 0; at < PasidEntry.words; at++) memory.writeWord(frame, word + at, 0);
+    memory.writeWord(frame, word + 2, domainId);
+    const mode = (first.levels - 4) << PasidEntry.fspmShift;
+    memory.writeQword(frame, word + 4, addressLow(first.root) + mode, addressHigh(first.root));
+    const bits =
+      PRESENT | (PagingType.nested << PasidEntry.pgttShift) | ((second.levels - 2) << PasidEntry.awShift) | flags;
+    memory.writeQword(frame, word, addressLow(second.root) + bits, addressHigh(second.root));
   }
 
   /** Scalable: clears the present bit of a PASID entry. */

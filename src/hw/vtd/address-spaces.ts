@@ -25,6 +25,8 @@ export class AddressSpaces {
   /** Domain id and PASID tag per space. */
   readonly domainIds: number[] = [];
   readonly pasids: number[] = [];
+  /** Spaces whose entries went through both stages. */
+  readonly nested = new Set<number>();
   /** Times all spaces were given up. */
   exhausted = 0;
 
@@ -35,9 +37,9 @@ export class AddressSpaces {
     return this.domainIds.length;
   }
 
-  /** True when no further space can be made. */
+  /** True when there may be no space left for a binding: a nested one takes two. */
   get full(): boolean {
-    return this.domainIds.length >= MAX_SPACES;
+    return this.domainIds.length >= MAX_SPACES - 1;
   }
 
   /** The space of a tag, made when needed. */
@@ -73,6 +75,7 @@ export class AddressSpaces {
     this.#byDomain.clear();
     this.domainIds.length = 0;
     this.pasids.length = 0;
+    this.nested.clear();
     this.sizesInUse.fill(0);
     this.lastUse.fill(0);
   }

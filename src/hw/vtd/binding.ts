@@ -8,7 +8,7 @@ import { NO_PASID, type Pasid, type SourceId } from '../../address.ts';
 import { NEVER } from '../../units.ts';
 
 /** How a binding translates. */
-export const BindingKind = { secondStage: 0, firstStage: 1, passThrough: 2 } as const;
+export const BindingKind = { secondStage: 0, firstStage: 1, passThrough: 2, nested: 3 } as const;
 
 /** Bindings of one unit, as columns by slot. */
 export class Bindings {

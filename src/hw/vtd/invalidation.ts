@@ -6,7 +6,8 @@
  * - IOTLB global: drops all translations, paging-structure and PASID-cache entries.
  * - IOTLB domain-selective, P_IOTLB PASID-selective: translations and paging-structure entries of the tag.
  * - page-selective: translations overlapping the range and, unless the invalidation hint (IH) says leaf only,
- *   paging-structure entries covering it. The second-stage form drops entries tagged without PASID only.
+ *   paging-structure entries covering it. The second-stage form drops entries tagged without PASID, and all entries of
+ *   the domain that went through both stages.
  *
  * Device-TLB, interrupt-entry and page-group descriptors are accepted and have no effect: APPROX, no device TLB.
  */
@@ -208,13 +209,32 @@ export class InvalidationExecutor {
     this.#translator.iotlb.invalidatePages(domainId, pasidTag, low, high, addressMask);
     const space = this.#spaces.peek(domainId, pasidTag);
     if (space < 0) return 0;
+    const throughBoth = pasidTag === NO_PASID_TAG ? this.#nestedEntries(domainId) : 0;
     if ((w2 & Descriptor.invalidationHint) === 0) {
       const page = high * 4294967296 + (low >>> 0);
       const count = 2 ** addressMask;
       const paging = pasidTag === NO_PASID_TAG ? this.#translator.ssPaging : this.#translator.fsPaging;
       paging.invalidateRange(space, page - (page % count), count);
     }
-    return pasidTag !== NO_PASID_TAG || drains(w0) ? this.#spaces.lastUse[space]! : 0;
+    if (pasidTag === NO_PASID_TAG && !drains(w0)) return 0;
+    return Math.max(this.#spaces.lastUse[space]!, throughBoth);
+  }
+
+  /**
+   * Drops what was cached through both stages: entries do not know which second-stage pages they went through, so a
+   * page-selective invalidation of the second stage takes all of the domain. Returns the last use.
+   */
+  #nestedEntries(domainId: number): number {
+    const { iotlb, fsPaging } = this.#translator;
+    let lastUse = 0;
+    if (this.#spaces.nested.size === 0) return 0;
+    for (const space of this.#spaces.ofDomain(domainId)) {
+      if (!this.#spaces.nested.has(space)) continue;
+      iotlb.invalidatePasid(domainId, this.#spaces.pasids[space]!);
+      fsPaging.invalidateSpace(space);
+      lastUse = Math.max(lastUse, this.#spaces.lastUse[space]!);
+    }
+    return lastUse;
   }
 
   #pasidCache(domainId: number, pasid: number): void {

@@ -19,12 +19,15 @@ import {
   ScalableContext,
   TranslationType,
 } from './layout.ts';
+import type { NestedTables } from './nested-walker.ts';
 import { PasidCache } from './pasid-cache.ts';
 
 /** Finds out what translates a slot's requests. */
 export class BindingResolver {
   readonly contexts: ContextCache;
   readonly pasids: PasidCache;
+  /** Tables of nested bindings, by slot. */
+  readonly nestedTables = new Map<number, NestedTables>();
   /** Root table latched by SRTP, and its mode. */
   rootPfn = 0;
   scalable = false;
@@ -210,10 +213,40 @@ export class BindingResolver {
       bindings.accessDirty[slot] = 1;
     } else if (type === PagingType.passThrough) {
       this.#bind(slot, BindingKind.passThrough, domainId, pasid);
+    } else if (type === PagingType.nested) {
+      this.#bindNested(slot, domainId, pasid);
     } else {
-      // APPROX: nested translation is refused like an unsupported type.
       this.fault = FaultReason.smPasidEntryInvalid;
     }
+  }
+
+  /** Both stages: looked up and tagged as a first stage; the first stage's pointer is a second-stage address. */
+  #bindNested(slot: number, domainId: number, pasid: number): void {
+    const { words } = this.pasids;
+    const bindings = this.#bindings;
+    const pointer = PasidEntry.fsptptrWord;
+    const mode = (words[pointer]! >>> PasidEntry.fspmShift) & PasidEntry.fspmMask;
+    const width = (words[0]! >>> PasidEntry.awShift) & PasidEntry.awMask;
+    if (mode > 1 || width < 1 || width > 3) {
+      this.fault = FaultReason.smPasidEntryInvalid;
+      return;
+    }
+    this.#bind(slot, BindingKind.nested, domainId, pasid);
+    this.#spaces.nested.add(bindings.space[slot]!);
+    const secondSlot = slotFromEntry(this.#memory, words[0]!, words[1]!);
+    bindings.rootSlot[slot] = secondSlot;
+    bindings.rootLevel[slot] = 4 + mode;
+    bindings.accessDirty[slot] = 1;
+    const high = words[pointer + 1]!;
+    this.nestedTables.set(slot, {
+      secondSpace: this.#spaces.of(domainId, NO_PASID_TAG),
+      secondSlot,
+      secondLevels: levelsOfAddressWidth(width),
+      accessDirty: (words[0]! & PasidEntry.ssade) !== 0 ? 1 : 0,
+      firstLow: (high << 20) | (words[pointer]! >>> 12),
+      firstHigh: (high >>> 12) & 0xff,
+      firstLevels: 4 + mode,
+    });
   }
 
   /** Drops the bindings that came from the PASID entry (source id, PASID). */

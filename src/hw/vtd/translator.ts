@@ -17,6 +17,7 @@ import { Counter, TimePart, TimeSums, type UnitCounters } from './counters.ts';
 import { FaultReason } from './fault-reasons.ts';
 import type { FaultRecorder } from './faults.ts';
 import { Iotlb, packValue1, VALUE_PFN_HIGH, VALUE_PROT_SHIFT, VALUE_SIZE_SHIFT } from './iotlb.ts';
+import { NestedWalker } from './nested-walker.ts';
 import { PagingCaches } from './paging-caches.ts';
 import { BindingResolver } from './resolver.ts';
 import { WalkSchedule, WalkTick } from './walk-schedule.ts';
@@ -49,6 +50,7 @@ export class Translator {
   readonly fsPaging: PagingCaches;
   readonly resolver: BindingResolver;
   readonly walker: Walker;
+  readonly nested: NestedWalker;
   readonly counters: UnitCounters;
   readonly times = new TimeSums();
   readonly config: VtdConfig;
@@ -82,6 +84,7 @@ export class Translator {
     this.fsPaging = new PagingCaches(config.pagingCaches, this.spaces);
     this.resolver = new BindingResolver(config, memory, this.spaces, bindings, counters, () => this.#flushAll());
     this.walker = new Walker(memory, config.faultCodes);
+    this.nested = new NestedWalker(memory, this);
     this.#schedule = new WalkSchedule(config.translation, counters, this.times);
     this.ticks = this.#schedule.ticks;
   }
@@ -221,7 +224,8 @@ export class Translator {
     const counts = this.counters.values;
     const schedule = this.#schedule;
     const space = bindings.space[slot]!;
-    const first = bindings.kind[slot] === Kind.firstStage;
+    const kind = bindings.kind[slot]!;
+    const first = kind !== Kind.secondStage;
     const paging = first ? this.fsPaging : this.ssPaging;
     schedule.beginInRegion(space, low, pages);
 
@@ -229,6 +233,7 @@ export class Translator {
     const rootLevel = bindings.rootLevel[slot]!;
     counts[first ? Count.fs_nonleaf_lookup : Count.ss_nonleaf_lookup]!++;
     paging.atTick[0] = ticks[Walk.start]!;
+    this.ssPaging.atTick[0] = ticks[Walk.start]!;
     let level = paging.deepest(space, low, pages, rootLevel);
     let table = bindings.rootSlot[slot]!;
     let prot = ROOT_PROT;
@@ -253,9 +258,11 @@ export class Translator {
 
     // Fill: each upper level from the end of its own read on, the leaf at the end.
     const readTicks = this.#timing.walkReadTicks;
-    const known = fault === Reason.none ? size + 1 : level - reads + 1;
+    const nested = kind === Kind.nested ? this.nested : undefined;
+    const known = nested?.endLevel ?? (fault === Reason.none ? size + 1 : level - reads + 1);
+    nested?.fillSecondStage(slot, ticks[Walk.bound]!, readTicks);
     for (let at = level; at > known; at--) {
-      paging.atTick[0] = ticks[Walk.bound]! + (level - at + 1) * readTicks;
+      paging.atTick[0] = ticks[Walk.bound]! + (nested?.pathReads[at] ?? level - at + 1) * readTicks;
       paging.fill(at, space, low, pages, walker.pathSlot[at]!, walker.pathProt[at]!);
     }
     if (fault !== Reason.none) {
@@ -275,12 +282,12 @@ export class Translator {
   /** Walks the slot's tables from `table` at `level` on; the answer is in {@link walker}. @hot */
   walk(slot: number, table: number, level: number, prot: number, low: number, high: number, flags: number): void {
     const { bindings } = this;
-    if (bindings.kind[slot] === Kind.firstStage) {
-      this.walker.firstStage(table, level, prot, low, high, flags);
-      return;
-    }
-    const accessDirty = bindings.accessDirty[slot] === 1;
-    this.walker.secondStage(table, level, prot, low, high, flags, this.resolver.scalable, accessDirty);
+    const kind = bindings.kind[slot]!;
+    if (kind === Kind.secondStage) {
+      const accessDirty = bindings.accessDirty[slot] === 1;
+      this.walker.secondStage(table, level, prot, low, high, flags, this.resolver.scalable, accessDirty);
+    } else if (kind === Kind.firstStage) this.walker.firstStage(table, level, prot, low, high, flags);
+    else this.nested.walk(slot, table, level, prot, low, high, flags);
   }
 
   /** Answers with an IOTLB entry. */
@@ -315,7 +322,7 @@ export class Translator {
   tableHigh(slot: number, low: number, high: number): number {
     const bits = 9 * this.bindings.rootLevel[slot]! - 32;
     if (bits < 0) return high === 0 && low >>> (32 + bits) === 0 ? 0 : -1;
-    if (this.bindings.kind[slot] !== Kind.firstStage) return high >>> bits === 0 ? high : -1;
+    if (this.bindings.kind[slot] === Kind.secondStage) return high >>> bits === 0 ? high : -1;
     const top = high >> (bits - 1);
     if (top === 0) return high;
     return top === 0xfffff >> (bits - 1) ? high & ((1 << bits) - 1) : -1;
@@ -323,7 +330,7 @@ export class Translator {
 
   /** Fault reason of an address that is too wide. */
   widthFault(slot: number): number {
-    if (this.bindings.kind[slot] === Kind.firstStage) return Reason.fsNotCanonical;
+    if (this.bindings.kind[slot] !== Kind.secondStage) return Reason.fsNotCanonical;
     return this.resolver.scalable ? this.config.faultCodes.scalableSsBeyondWidth : Reason.addressBeyondWidth;
   }
 

@@ -3,7 +3,7 @@
  * (VT-d spec 3.6, 3.7, 9.7, 9.8). A walk reads the words as they are at this moment and has no notion of time; the
  * caller charges {@link Walker.reads}.
  *
- * APPROX: reserved bits are not checked; accessed bits are set in leaf entries only; nested translation is not walked.
+ * APPROX: reserved bits are not checked; accessed bits are set in leaf entries only.
  */
 
 import { type PhysicalMemory, WORDS_PER_FRAME } from '../memory.ts';
@@ -77,7 +77,7 @@ export class Walker {
         this.fault = scalable ? Reason.ssTableAccess : Reason.tableAccess;
         break;
       }
-      const word = slot * FRAME_WORDS + (indexAt(low, high, at) << 1);
+      const word = slot * FRAME_WORDS + (tableIndexOf(low, high, at) << 1);
       const entry = words[word]!;
       allowed &= entry;
       if ((allowed & needed) === 0) {
@@ -114,7 +114,7 @@ export class Walker {
         this.fault = Reason.fsTableAccess;
         break;
       }
-      const word = slot * FRAME_WORDS + (indexAt(low, high, at) << 1);
+      const word = slot * FRAME_WORDS + (tableIndexOf(low, high, at) << 1);
       const entry = words[word]!;
       if ((entry & Fs.present) === 0) {
         this.fault = Reason.fsNotPresent;
@@ -160,7 +160,7 @@ export class Walker {
 }
 
 /** Index into the table of `level` of the page whose number has the words `low` and `high`. */
-function indexAt(low: number, high: number, level: number): number {
+export function tableIndexOf(low: number, high: number, level: number): number {
   if (level === 1) return low & 511;
   if (level === 2) return (low >>> 9) & 511;
   if (level === 3) return (low >>> 18) & 511;
