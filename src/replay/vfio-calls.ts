@@ -17,8 +17,9 @@ import type { KernelTask } from '../stack/kernel/task.ts';
 import { attachPt, bindIommufd, detachPt, openCdev } from '../stack/vfio/cdev.ts';
 import type { VfioDevice } from '../stack/vfio/device.ts';
 import { VfioDeviceFile } from '../stack/vfio/device-file.ts';
-import { type VfioProfile, vfioProfile } from '../stack/vfio/profile.ts';
+import { STANDARD_VFIO_BUILD, type VfioProfile, vfioProfile } from '../stack/vfio/profile.ts';
 import { NONE_U32 } from '../trace/schema.ts';
+import { ContainerCalls } from './container-calls.ts';
 import type { CallOutcome } from './control-player.ts';
 import type { ControlRow } from './control-row.ts';
 import type { Diagnostics } from './diagnostics.ts';
@@ -52,6 +53,7 @@ export class VfioCalls {
   readonly #iommufd: IommufdProfile;
   readonly #vfio: VfioProfile;
   readonly #contexts = new Map<number, OpenContext>();
+  readonly #containers: ContainerCalls;
   /** Descriptor of the open node by device index. */
   readonly #nodes = new Map<number, number>();
 
@@ -67,6 +69,15 @@ export class VfioCalls {
     this.#diagnostics = diagnostics;
     this.#iommufd = iommufdProfile(kernel.profile.version);
     this.#vfio = vfioProfile(kernel.profile.version);
+    this.#containers = new ContainerCalls({
+      kernel,
+      process,
+      profile: this.#vfio,
+      build: STANDARD_VFIO_BUILD,
+      deviceOf,
+      iommufdOf: (context) => this.#contexts.get(context),
+      diagnostics,
+    });
   }
 
   /** The system call of a row; rows that the model has no call for are counted and passed. */
@@ -87,6 +98,8 @@ export class VfioCalls {
       case 'VFIO_DEVICE_DETACH_IOMMUFD_PT':
         return yield* this.#detach(row);
       default: {
+        const done = yield* this.#containers.perform(row);
+        if (done !== undefined) return done;
         const open = this.#contexts.get(row.context);
         if (open === undefined) return this.#skip('unknown_context');
         return yield* this.#ioctl(row, open);
@@ -187,6 +200,8 @@ export class VfioCalls {
   }
 
   *#close(row: ControlRow): KernelTask<CallOutcome> {
+    const closed = yield* this.#containers.close(row);
+    if (closed !== undefined) return closed;
     let fd: number | undefined;
     if (row.device !== NONE_U32) {
       fd = this.#nodes.get(row.device);

@@ -68,10 +68,10 @@ export class VfioGroupFile implements OpenFile {
       case Request.setContainer: {
         const fd = process.memory.read(argument, 4);
         if (fd === undefined) return -Errno.EFAULT;
-        return yield* this.#setContainer(process, new DataView(fd.buffer).getInt32(0, true));
+        return yield* this.setContainer(process, new DataView(fd.buffer).getInt32(0, true));
       }
       case Request.unsetContainer:
-        return yield* this.#unsetContainer();
+        return yield* this.unsetContainer();
       case Request.getDeviceFd:
         return yield* this.#getDeviceFd(process, argument);
       default:
@@ -95,8 +95,11 @@ export class VfioGroupFile implements OpenFile {
     return process.memory.write(address, bytes) ? 0 : -Errno.EFAULT;
   }
 
-  /** EBADF; EINVAL set already; ENODEV; container errno; iommufd: EINVAL, ENOMEM; EBADFD another kind of file. */
-  *#setContainer(process: Process, fd: number): KernelTask<number> {
+  /**
+   * VFIO_GROUP_SET_CONTAINER. Errors: EBADF; EINVAL set already; ENODEV; container errno; iommufd: EINVAL, ENOMEM; EBADFD
+   * another kind of file.
+   */
+  *setContainer(process: Process, fd: number): KernelTask<number> {
     const file = process.files.get(fd);
     if (file === undefined && this.group.profile.ownership) return -Errno.EBADF;
     yield* this.#acquire();
@@ -131,8 +134,11 @@ export class VfioGroupFile implements OpenFile {
     return 0;
   }
 
-  /** EINVAL none set; EBUSY container with open devices. An iommufd lets go at once: open devices keep working. */
-  *#unsetContainer(): KernelTask<number> {
+  /**
+   * VFIO_GROUP_UNSET_CONTAINER. Errors: EINVAL none set; EBUSY container with open devices. An iommufd lets go at once:
+   * open devices keep working.
+   */
+  *unsetContainer(): KernelTask<number> {
     const { group } = this;
     yield* this.#acquire();
     let error = 0;
