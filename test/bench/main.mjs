@@ -4,7 +4,11 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { cpus } from 'node:os';
 import { parseArgs } from 'node:util';
 
-const BENCHES = { translate: () => import('./translate.mjs'), ioas: () => import('./ioas.mjs') };
+const BENCHES = {
+  translate: () => import('./translate.mjs'),
+  ioas: () => import('./ioas.mjs'),
+  'control-plane': () => import('./control-plane.mjs'),
+};
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
