@@ -74,6 +74,7 @@ export function pinRun(
   let pinned = 0;
   let charge = 0;
   let error = 0;
+  const hasExternalPins = dma.pins.size > 0;
   walk: while (pinned < pageCount) {
     const at = iova + BigInt(pinned) * PAGE;
     if (batch.size === 0) {
@@ -86,7 +87,7 @@ export function pinRun(
     }
     while (batch.size > 0) {
       if (batch.pfns[batch.offset] !== base + pinned || batch.reserved !== reserved) break walk;
-      if (!reserved && !dma.pins.has(iova + BigInt(pinned) * PAGE)) {
+      if (!reserved && !(hasExternalPins && dma.pins.has(iova + BigInt(pinned) * PAGE))) {
         if (!dma.lockCapable && memory.lockedVm + charge + 1 > caller.memlockLimit) {
           error = -Errno.ENOMEM;
           break walk;
