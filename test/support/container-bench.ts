@@ -43,7 +43,8 @@ const DIRTY: StructLayout = {
   data: u64(40),
 };
 const READ_WRITE = 3;
-const FUNCTION = { resettable: true, isPcie: true, hasVga: false, regions: [], irqs: [] };
+const INTX = { count: 1, flags: 7 };
+const FUNCTION = { resettable: true, isPcie: true, hasVga: false, regions: [], irqs: [INTX] };
 
 /** What is special about a bench. */
 export interface BenchOptions {
