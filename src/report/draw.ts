@@ -9,7 +9,7 @@ import { bindChart, compileChart } from './vega.ts';
 const WIDTHS_PX = { half: 544, full: 1120, narrow: 358, standalone: { half: 640, full: 1120 } };
 
 /** Charts as files of `charts/`: specification, data and picture beside each other. Map of file name to content. */
-export async function chartFiles(report: Report): Promise<Map<string, string>> {
+export async function chartFiles(report: Pick<Report, 'charts'>): Promise<Map<string, string>> {
   const files = new Map<string, string>();
   for (const chart of report.charts.flat()) {
     const spec = bindChart(chart, { widthPx: WIDTHS_PX.standalone[chart.span], standalone: true });
@@ -21,7 +21,7 @@ export async function chartFiles(report: Report): Promise<Map<string, string>> {
 }
 
 /** Charts of each case for the page, by name without the prefix of the case. */
-export async function pageCharts(report: Report): Promise<Map<string, PageChart>[]> {
+export async function pageCharts(report: Pick<Report, 'charts'>): Promise<Map<string, PageChart>[]> {
   const chapters: Map<string, PageChart>[] = [];
   for (const charts of report.charts) {
     const drawn = new Map<string, PageChart>();

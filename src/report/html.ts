@@ -12,16 +12,16 @@ import type { ReportModel } from './schema.ts';
 /** Colours of the provenance bar: measured, inferred, synthetic. */
 const PROVENANCE_COLOURS = ['blue', 'orange', 'grey'];
 
-/** Format, file and use of what may lie beside the page. */
+/** Format, ending of the file and use of what may lie beside the page. */
 const OTHER_FORMATS: readonly (readonly [string, string, string])[] = [
-  ['json', 'report.json', 'for programs'],
-  ['text', 'report.txt', 'for mailing lists'],
-  ['md', 'report.md', 'for pull requests'],
+  ['json', 'json', 'for programs'],
+  ['text', 'txt', 'for mailing lists'],
+  ['md', 'md', 'for pull requests'],
 ];
 
 /** The page. `charts` holds one map a chapter, keyed by chart name without the prefix of the case. */
 export function reportHtml(
-  model: ReportModel,
+  model: Pick<ReportModel, 'tool_version'>,
   document: ReportDocument,
   charts: readonly ReadonlyMap<string, PageChart>[],
   formats: readonly string[],
@@ -39,19 +39,19 @@ export function reportHtml(
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; img-src data:">
 <meta name="color-scheme" content="light dark">
 <meta name="generator" content="iommu-replay ${escapeHtml(model.tool_version)}">
-<title>${escapeHtml(document.title)} – iommu-replay report</title>
+<title>${escapeHtml(document.title)} – iommu-replay ${escapeHtml(document.label ?? 'report')}</title>
 <style>${pageStyle()}</style>
 </head>
 <body>
 <a class="skip" href="#content">Skip to the report</a>
 <div class="page">
-<header class="brand"><span><b>iommu-replay</b> run report</span><span>version ${escapeHtml(model.tool_version)}</span></header>
+<header class="brand"><span><b>iommu-replay</b> ${escapeHtml(document.label ?? 'run report')}</span><span>version ${escapeHtml(model.tool_version)}</span></header>
 <main id="content">
 ${single ? '' : overviewHtml(document, overview)}
 ${chapters.join('\n')}
 ${sectionHtml(document.modelCard, new Map(), '', 2)}
 </main>
-<footer><p>${othersHtml(formats)}Rates use SI prefixes, sizes IEC. Chart colours: ${PALETTE_NAME}, distinct under colour vision deficiencies.</p></footer>
+<footer><p>${othersHtml(formats, document.fileStem ?? 'report')}Rates use SI prefixes, sizes IEC. Chart colours: ${PALETTE_NAME}, distinct under colour vision deficiencies.</p></footer>
 </div>
 </body>
 </html>
@@ -59,9 +59,9 @@ ${sectionHtml(document.modelCard, new Map(), '', 2)}
 }
 
 /** Links to the other formats that were written with the page. */
-function othersHtml(formats: readonly string[]): string {
+function othersHtml(formats: readonly string[], stem: string): string {
   const links = OTHER_FORMATS.filter(([format]) => formats.includes(format)).map(
-    ([, file, use]) => `<a href="${file}">${file}</a> ${use}`,
+    ([, ending, use]) => `<a href="${stem}.${ending}">${stem}.${ending}</a> ${use}`,
   );
   return links.length === 0 ? '' : `The same report: ${links.join(', ')}. `;
 }

@@ -3,10 +3,18 @@ import type { Block, Chapter, ReportDocument, Section, Table } from './document/
 import { plural } from './format.ts';
 import type { ReportModel } from './schema.ts';
 
+/** What Markdown needs besides the words: which charts lie beside it, by case. */
+type MarkdownModel = Pick<ReportModel, 'tool_version'> & {
+  readonly cases: readonly { readonly charts: readonly { readonly name: string }[] }[];
+};
+
 /** The report as Markdown. `chartLinks` is true when `charts/*.svg` are written beside it. */
-export function reportMarkdown(model: ReportModel, document: ReportDocument, chartLinks: boolean): string {
+export function reportMarkdown(model: MarkdownModel, document: ReportDocument, chartLinks: boolean): string {
   const several = document.chapters.length > 1;
-  const parts = [`# ${escapeMarkdown(document.title)}`, `iommu-replay ${model.tool_version}, run report`];
+  const parts = [
+    `# ${escapeMarkdown(document.title)}`,
+    `iommu-replay ${model.tool_version}, ${document.label ?? 'run report'}`,
+  ];
   for (const block of document.overview) parts.push(blockMarkdown(block, ''));
   for (const [index, chapter] of document.chapters.entries()) {
     const prefix = several ? `case${index + 1}-` : '';

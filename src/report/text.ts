@@ -15,8 +15,8 @@ const GAP = '  ';
 const MIN_WORDS_COLUMN = 9;
 
 /** The report as lines of at most {@link TEXT_COLUMNS} characters; charts are left out. */
-export function reportText(model: ReportModel, document: ReportDocument): string {
-  const lines = [`iommu-replay ${model.tool_version}: run report`, ''];
+export function reportText(model: Pick<ReportModel, 'tool_version'>, document: ReportDocument): string {
+  const lines = [`iommu-replay ${model.tool_version}: ${document.label ?? 'run report'}`, ''];
   for (const block of document.overview) lines.push(...blockLines(block));
   for (const chapter of document.chapters) lines.push(...chapterLines(chapter));
   lines.push(...sectionLines(document.modelCard));

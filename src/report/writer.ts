@@ -65,7 +65,8 @@ export async function writeReport(
   return [...files.keys()];
 }
 
-async function writeFiles(directory: string, files: ReadonlyMap<string, string>): Promise<void> {
+/** Writes files by their path in `directory`; every one of them is whole. Throws what the file system throws. */
+export async function writeFiles(directory: string, files: ReadonlyMap<string, string>): Promise<void> {
   await mkdir(directory, { recursive: true });
   const staging = await mkdtemp(join(directory, '.report-'));
   try {

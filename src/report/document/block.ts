@@ -84,6 +84,10 @@ export interface Provenance {
 /** The whole report in words. */
 export interface ReportDocument {
   readonly title: string;
+  /** What kind of report; `run report` when absent. */
+  readonly label?: string;
+  /** Name of its files without ending; `report` when absent. */
+  readonly fileStem?: string;
   /** State of the run as a whole, and a table of its cases when there are several. */
   readonly overview: readonly Block[];
   readonly chapters: readonly Chapter[];

@@ -47,7 +47,7 @@ function readManifest(identity: WorkloadIdentity | undefined): ManifestFacts | u
 }
 
 /** The section, or `null` when the run carries no readable manifest for the workload. */
-export function identitySection(data: CaseData): IdentitySection | null {
+export function identitySection(data: Pick<CaseData, 'identity' | 'diagnostics'>): IdentitySection | null {
   const manifest = readManifest(data.identity);
   if (manifest === undefined || data.identity === undefined) return null;
   const { measured, inferred, synthetic } = manifest.provenance.dma;
