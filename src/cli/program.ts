@@ -7,6 +7,7 @@ import { type Console, processConsole } from './console.ts';
 import { ExitCode } from './exit-code.ts';
 import { registerImport } from './import-command.ts';
 import { registerProfiles } from './profiles-command.ts';
+import { registerReplace } from './replace-command.ts';
 import { registerReport } from './report-command.ts';
 import { registerRun } from './run-command.ts';
 import { registerSynth } from './synth-command.ts';
@@ -46,6 +47,7 @@ export async function runProgram(args: readonly string[], console?: Console): Pr
   registerSynth(program, context);
   registerBundleCommands(program, context);
   registerRun(program, context);
+  registerReplace(program, context);
   registerReport(program, context);
   registerVerify(program, context);
   registerConform(program, context);
