@@ -32,7 +32,8 @@ export const u64 = (offset: number) => ({ offset, width: 8 }) as const;
 export function decodeStruct<L extends StructLayout>(layout: L, bytes: Uint8Array): StructValues<L> {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const values: Record<string, number | bigint> = {};
-  for (const [name, field] of Object.entries(layout)) {
+  for (const name in layout) {
+    const field = layout[name] as StructField;
     if (field.width === 8) values[name] = view.getBigUint64(field.offset, true);
     else if (field.width === 4) values[name] = view.getUint32(field.offset, true);
     else if (field.width === 2) values[name] = view.getUint16(field.offset, true);
@@ -48,12 +49,18 @@ export function encodeStruct(
   bytes: Uint8Array,
 ): void {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  for (const [name, field] of Object.entries(layout)) {
+  for (const name in layout) {
     const value = values[name];
     if (value === undefined) continue;
-    if (field.width === 8) view.setBigUint64(field.offset, BigInt.asUintN(64, BigInt(value)), true);
-    else if (field.width === 4) view.setUint32(field.offset, Number(BigInt.asUintN(32, BigInt(value))), true);
-    else if (field.width === 2) view.setUint16(field.offset, Number(value) & 0xffff, true);
-    else view.setUint8(field.offset, Number(value) & 0xff);
+    const field = layout[name] as StructField;
+    // The setters take the value modulo the field's width.
+    if (field.width === 8) view.setBigUint64(field.offset, typeof value === 'bigint' ? value : BigInt(value), true);
+    else if (field.width === 4) view.setUint32(field.offset, low32(value), true);
+    else if (field.width === 2) view.setUint16(field.offset, low32(value), true);
+    else view.setUint8(field.offset, low32(value));
   }
+}
+
+function low32(value: number | bigint): number {
+  return typeof value === 'bigint' ? Number(BigInt.asUintN(32, value)) : value;
 }
