@@ -96,6 +96,7 @@ export class TableDomain implements PagingDomain {
   }
 
   enforceCacheCoherency(): boolean {
+    if (this.driver.recordsQueries) this.driver.calls.push(`enforce ${this.name}`);
     return this.#coherent;
   }
 
@@ -117,6 +118,8 @@ export class TableDriver implements IommuDriver {
   /** `alloc A`, `attach d0 A`, `map A 1000 1000`, `free A` ... */
   readonly calls: string[] = [];
   readonly domains: TableDomain[] = [];
+  /** Calls that change no translation are on record too. */
+  recordsQueries = false;
   /** The next domain's map calls fail from that one on. */
   failNextMapIn = 0;
   readonly #traits = new Map<IommuDevice, TableDeviceTraits>();
