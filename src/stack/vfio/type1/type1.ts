@@ -9,7 +9,7 @@ import { Mutex } from '../../kernel/locks.ts';
 import type { VfioDevice } from '../device.ts';
 import type { VfioGroup } from '../group-state.ts';
 import type { VfioProfile } from '../profile.ts';
-import { DmaSet } from './dma.ts';
+import { DmaSet } from './dma-set.ts';
 import type { GroupTarget } from './group-target.ts';
 import { IovaList } from './iova-list.ts';
 import type { MediatedRules } from './mediated-target.ts';
