@@ -31,10 +31,17 @@ export const RID_REPLACE_POLICIES = [
 /** Invalidations that a broken driver might leave out when it takes a translation away. */
 export const OMITTED_FLUSHES = ['none', 'pasid-cache', 'iotlb'] as const;
 
+/**
+ * How a PASID of a device gets a page table: not at all; slots of the group (6.15); a table on the device (proposal of
+ * September 2023); auxiliary domains that own their PASID (5.2 .. 5.17); address-space ids (proposal of May 2021).
+ */
+export const PASID_MODELS = ['none', 'slots', 'rfc-2023', 'aux-5.10', 'ioasid-2021'] as const;
+
 /** Behaviours of the kernel that are not a matter of time. */
 export interface KernelBehaviours {
   readonly pasidReplace: (typeof PASID_REPLACE_POLICIES)[number];
   readonly ridReplace: (typeof RID_REPLACE_POLICIES)[number];
+  readonly pasidModel: (typeof PASID_MODELS)[number];
   /** A defect to be found: this invalidation is left out of every entry teardown and replace. Absent = none. */
   readonly omitsFlush?: (typeof OMITTED_FLUSHES)[number] | undefined;
   /** Second-stage IOTLB descriptors never carry the invalidation hint (leaf only), whatever the caller asked for. */

@@ -72,6 +72,7 @@ const V6_12: KernelProfileSource = {
   version: 'L612',
   behaviours: {
     ...COMMON_BEHAVIOURS,
+    pasidModel: 'none',
     pasidReplace: 'clear-then-update',
     disableAtsBeforeTeardown: true,
     writeOnlyLeafBecomesReadWrite: true,
@@ -88,6 +89,7 @@ const V6_15: KernelProfileSource = {
   version: 'L615',
   behaviours: {
     ...COMMON_BEHAVIOURS,
+    pasidModel: 'slots',
     pasidReplace: 'in-place',
     disableAtsBeforeTeardown: false,
     writeOnlyLeafBecomesReadWrite: true,
@@ -104,6 +106,7 @@ const V7_3: KernelProfileSource = {
   version: 'L73',
   behaviours: {
     ...COMMON_BEHAVIOURS,
+    pasidModel: 'slots',
     pasidReplace: 'clear-then-update',
     disableAtsBeforeTeardown: false,
     writeOnlyLeafBecomesReadWrite: false,
@@ -121,10 +124,37 @@ const HITLESS: KernelProfileSource = {
   behaviours: { ...V7_3.behaviours, pasidReplace: 'entry-sync', ridReplace: 'hitless' },
 };
 
+/** What kernels before 6.12 do differently underneath: one submission a descriptor, no invalidation hint. */
+const BEFORE_6_12 = { ...V6_12.behaviours, qiMaxBatch: 1, ssIhIgnored: true } as const;
+
+const RFC_2023: KernelProfileSource = {
+  ...V6_12,
+  name: 'rfc-2023',
+  description: 'Linux of 2023 with the PASID attach proposal of September 2023 (never merged so); rest as 6.12',
+  behaviours: { ...BEFORE_6_12, pasidModel: 'rfc-2023' },
+};
+
+const AUX_5_10: KernelProfileSource = {
+  ...V6_12,
+  name: 'aux-5.10',
+  description: 'Linux 5.10: auxiliary domains, no iommufd; rest as 6.12',
+  behaviours: { ...BEFORE_6_12, pasidModel: 'aux-5.10' },
+};
+
+const IOASID_2021: KernelProfileSource = {
+  ...V6_12,
+  name: 'ioasid-2021',
+  description: 'the /dev/ioasid proposal of May 2021 on auxiliary domains (never merged); rest as 6.12',
+  behaviours: { ...BEFORE_6_12, pasidModel: 'ioasid-2021' },
+};
+
 /** Profiles by name. */
 export const KERNEL_PROFILES: Readonly<Record<string, KernelProfileSource>> = {
   [V6_12.name]: V6_12,
   [V6_15.name]: V6_15,
   [V7_3.name]: V7_3,
   [HITLESS.name]: HITLESS,
+  [RFC_2023.name]: RFC_2023,
+  [AUX_5_10.name]: AUX_5_10,
+  [IOASID_2021.name]: IOASID_2021,
 };

@@ -12,6 +12,7 @@ import {
   type KernelCosts,
   type KernelProfile,
   OMITTED_FLUSHES,
+  PASID_MODELS,
   PASID_REPLACE_POLICIES,
   RID_REPLACE_POLICIES,
 } from '../kernel/profile.ts';
@@ -64,6 +65,7 @@ export const KERNEL_PROFILE_SCHEMA = z.object({
   behaviours: z.object({
     pasidReplace: z.enum(PASID_REPLACE_POLICIES),
     ridReplace: z.enum(RID_REPLACE_POLICIES),
+    pasidModel: z.enum(PASID_MODELS),
     omitsFlush: z.enum(OMITTED_FLUSHES).optional(),
     ssIhIgnored: z.boolean(),
     qiMaxBatch: count.max(250),
