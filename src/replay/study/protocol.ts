@@ -91,9 +91,8 @@ export interface SwitchOutcome {
   readonly waitPs: number;
   readonly lockPs: number;
   readonly cpuPs: number;
-  /** [bytes] Completed per bin before the switch (mean), least in a bin after, and missing in all of them. */
+  /** [bytes] Completed per bin before the switch (mean), and missing after it in the whole window. */
   readonly usualBinBytes: number;
-  readonly leastBinBytes: number;
   readonly lostBytes: number;
 }
 
@@ -128,11 +127,13 @@ export interface DisruptionResult {
   /** Switches not listed, for their number. */
   readonly omitted: number;
   readonly curves: WindowCurves;
-  /** Hits and requests by block of {@link REFILL_BLOCK_ROWS} requests after the first that the new table served. */
+  /** Hits and requests by block of {@link REFILL_CURVE_ROWS} requests after the first that the new table served. */
   readonly refill: { readonly hits: readonly number[]; readonly rows: readonly number[] };
   /** Steps of the first switch that succeeded and of the first that failed. */
   readonly sequences: readonly { readonly switchIndex: number; readonly steps: readonly SwitchStep[] }[];
 }
 
-/** [requests] Length of a block of the refill curve. */
+/** [requests] Of the switched device after which a hit rate is taken. */
 export const REFILL_BLOCK_ROWS = 16;
+/** [requests] Length of a block of the refill curve. */
+export const REFILL_CURVE_ROWS = 4;

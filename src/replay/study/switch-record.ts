@@ -4,7 +4,13 @@
  */
 import type { CostBucket } from '../../stack/kernel/task.ts';
 import type { Lane, LaneBaseline } from './lane.ts';
-import { REFILL_BLOCK_ROWS, type SwitchKind, type SwitchOutcome, type SwitchStep } from './protocol.ts';
+import {
+  REFILL_BLOCK_ROWS,
+  REFILL_CURVE_ROWS,
+  type SwitchKind,
+  type SwitchOutcome,
+  type SwitchStep,
+} from './protocol.ts';
 import { BINS_PER_SIDE, CurveBins } from './window-curves.ts';
 
 /** What translates a lane's requests: domain id and table in one number. Two that are equal are the same. */
@@ -25,6 +31,9 @@ export const NO_TRANSLATION: LaneTranslation = { key: -1, domainId: -1, stage: '
 /** Hit rates closer than one in this many count as equal. */
 const REFILL_TOLERANCE = 100;
 
+/** Blocks of the refill curve. */
+export const MAX_REFILL_BLOCKS = 64;
+
 /** Windows after a switch in which the hit rate may come back. */
 const REFILL_WINDOWS = 16;
 
@@ -44,8 +53,8 @@ export class SwitchRecord {
   readonly curves = new CurveBins();
   readonly steps: SwitchStep[] = [];
   readonly descriptors = new Map<string, number>();
+  /** Hits of the refill curve by block; all blocks but the last are full. */
   readonly refillHits: number[] = [];
-  readonly refillRows: number[] = [];
   /** -1 while calls are under way. */
   endTick = -1;
   result = 0;
@@ -132,6 +141,8 @@ export class SwitchRecord {
     }
     if (this.#refillStart < 0 && key === this.old.key) return;
     if (this.#refillStart < 0) this.#refillStart = arrive;
+    const block = Math.floor(this.#rowsAfter / REFILL_CURVE_ROWS);
+    if (block < MAX_REFILL_BLOCKS) this.refillHits[block] = (this.refillHits[block] ?? 0) + (hit ? 1 : 0);
     this.#rowsAfter++;
     if (!hit) this.#missesAfter++;
     this.#walkReadsAfter += reads;
@@ -200,6 +211,11 @@ export class SwitchRecord {
     this.#clearedTick = -1;
   }
 
+  /** Requests in the blocks of the refill curve. */
+  get refillRows(): number {
+    return this.#rowsAfter;
+  }
+
   /** Everything seen, relative to `originTick`. */
   outcome(deviceName: string, unitName: string, originTick: number): SwitchOutcome {
     const { baseline, old, next } = this;
@@ -250,15 +266,15 @@ export class SwitchRecord {
       lockPs: this.#lockPs,
       cpuPs: this.#cpuPs,
       usualBinBytes,
-      leastBinBytes: after.reduce((least, bytes) => Math.min(least, bytes), after[0] ?? 0),
-      lostBytes: after.reduce((lost, bytes) => lost + Math.max(0, usualBinBytes - bytes), 0),
+      lostBytes: Math.max(
+        0,
+        after.reduce((missing, bytes) => missing - bytes, usualBinBytes * BINS_PER_SIDE),
+      ),
     };
   }
 
   #endBlock(done: number): void {
     const { hits, rows } = this.baseline;
-    this.refillHits.push(this.#blockHits);
-    this.refillRows.push(this.#blockRows);
     // hits/rows of the block at least hits/rows of before less 1 %, without a quotient.
     const enough = this.#blockHits * rows * REFILL_TOLERANCE >= this.#blockRows * (hits * REFILL_TOLERANCE - rows);
     if (enough && this.#refillDoneRows < 0) {

@@ -9,16 +9,14 @@ import type { DmaColumns, ResultColumns } from '../../hw/unit.ts';
 import { DmaFlag, DmaOutcome } from '../../hw/unit.ts';
 import type { VtdUnit } from '../../hw/vtd/unit.ts';
 import { Lane } from './lane.ts';
-import type { DisruptionResult, SwitchKind, SwitchOutcome } from './protocol.ts';
-import { type LaneTranslation, SwitchRecord, type TranslationKey } from './switch-record.ts';
+import { type DisruptionResult, REFILL_CURVE_ROWS, type SwitchKind, type SwitchOutcome } from './protocol.ts';
+import { type LaneTranslation, MAX_REFILL_BLOCKS, SwitchRecord, type TranslationKey } from './switch-record.ts';
 import { BINS_PER_SIDE, CurveBins } from './window-curves.ts';
 
 /** Switches listed one by one. */
 const MAX_LISTED = 20_000;
 /** [requests] Of a unit, remembered for the part of the curves before a switch; a power of two. */
 const UNIT_HISTORY_ROWS = 16_384;
-/** Blocks of the refill curve. */
-const MAX_REFILL_BLOCKS = 128;
 const DOMAIN_SHIFT = 2 ** 32;
 
 /** What a watch must know. */
@@ -184,9 +182,9 @@ export class SwitchWatch {
     record.closed = true;
     const { unitAt, nameOf, originTick } = this.#options;
     this.#curves.add(record.curves);
-    for (let block = 0; block < Math.min(record.refillRows.length, MAX_REFILL_BLOCKS); block++) {
+    for (let block = 0; block < record.refillHits.length; block++) {
       this.#refillHits[block]! += record.refillHits[block]!;
-      this.#refillRows[block]! += record.refillRows[block]!;
+      this.#refillRows[block]! += Math.min(REFILL_CURVE_ROWS, record.refillRows - block * REFILL_CURVE_ROWS);
     }
     if (this.#outcomes.length >= MAX_LISTED) {
       this.#omitted++;

@@ -1,11 +1,14 @@
 /** Charts of a study. */
 
-import { REFILL_BLOCK_ROWS } from '../../replay/study/protocol.ts';
+import { REFILL_CURVE_ROWS } from '../../replay/study/protocol.ts';
 import { BINS_PER_SIDE } from '../../replay/study/window-curves.ts';
 import type { Chart, ChartRow } from '../charts/chart.ts';
 import { formatDuration, plural } from '../format.ts';
 import { nsFromPs, perSecond, ratio } from '../quantities.ts';
 import type { PolicyResult, StudyCase } from './study-case.ts';
+
+/** [px] Widths of lines, the widest drawn first: curves that coincide stay visible under each other. */
+const LINE_WIDTHS: readonly number[] = [5.5, 4.5, 3.5, 2.75, 2, 1.25];
 
 /** Points of a blackout curve. */
 const CDF_POINTS = 200;
@@ -41,9 +44,10 @@ function windowChart(
   what: 'bytes' | 'unitBytes' | 'latency',
 ): Chart {
   const binNs = nsFromPs(study.binPs);
-  const rows: ChartRow[] = ran.flatMap(({ policy, curves, summary }) =>
+  const rows: ChartRow[] = ran.flatMap(({ policy, curves, summary }, index) =>
     curves.bytes.map((_, bin) => ({
       policy,
+      width: LINE_WIDTHS[index]!,
       time_ns: (bin - BINS_PER_SIDE) * binNs,
       value:
         what === 'latency'
@@ -70,13 +74,14 @@ function scale(value: number | null, factor: number): number | null {
 }
 
 function blackoutChart(ran: readonly PolicyResult[], name: string): Chart {
-  const rows = ran.flatMap(({ policy, switches }) => {
+  const rows = ran.flatMap(({ policy, switches }, index) => {
+    const width = LINE_WIDTHS[index]!;
     const sorted = switches.map(({ blackoutPs }) => nsFromPs(blackoutPs)).sort((a, b) => a - b);
     const step = Math.max(1, Math.ceil(sorted.length / CDF_POINTS));
     const points = sorted
-      .map((blackout, i) => ({ policy, blackout_ns: blackout, share: (i + 1) / sorted.length }))
+      .map((blackout, i) => ({ policy, width, blackout_ns: blackout, share: (i + 1) / sorted.length }))
       .filter((_, i) => i % step === 0 || i === sorted.length - 1);
-    return [{ policy, blackout_ns: 0, share: 0 }, ...points];
+    return [{ policy, width, blackout_ns: 0, share: 0 }, ...points];
   });
   const longest = Math.max(SMALL_NS, ...rows.map((row) => row.blackout_ns));
   return {
@@ -93,10 +98,11 @@ function blackoutChart(ran: readonly PolicyResult[], name: string): Chart {
 }
 
 function refillChart(ran: readonly PolicyResult[], name: string): Chart {
-  const rows = ran.flatMap(({ policy, refill }) =>
+  const rows = ran.flatMap(({ policy, refill }, index) =>
     refill.rows.map((count, block) => ({
       policy,
-      requests: (block + 1) * REFILL_BLOCK_ROWS,
+      width: LINE_WIDTHS[index]!,
+      requests: (block + 1) * REFILL_CURVE_ROWS,
       hit_share: ratio(refill.hits[block]!, count),
     })),
   );
@@ -104,7 +110,7 @@ function refillChart(ran: readonly PolicyResult[], name: string): Chart {
     name,
     template: 'switch-refill',
     title: 'Refill: hit rate after a switch',
-    description: `IOTLB hit rate in blocks of ${REFILL_BLOCK_ROWS} requests of the switched device, counted from the first that the new table served.`,
+    description: `IOTLB hit rate in blocks of ${REFILL_CURVE_ROWS} requests of the switched device, counted from the first that the new table served.`,
     columns: ['policy', 'requests', 'hit_share'],
     rows,
     span: 'half',

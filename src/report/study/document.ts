@@ -88,14 +88,18 @@ function chapter(study: StudyCase, run: RunResult): Chapter {
     sentence: sentence(study),
     tiles: tiles(study),
     answers: study.policies.map((result) => ({
-      question: `${result.policy}: ${result.description}`,
-      answer: verdictOf(result).slice(result.policy.length + 2),
+      question: result.policy,
+      answer: `${capital(result.description)}. ${capital(verdictOf(result).slice(result.policy.length + 2))}`,
       answered: result.summary.switches > 0,
     })),
     provenance: provenance(study),
     pacing: `${study.pacing}; latency counts from ${study.pacing === 'closed' ? 'the issue of a request' : 'the recorded arrival'}`,
     sections: ran.length === 0 ? [] : sections(study),
   };
+}
+
+function capital(text: string): string {
+  return text.charAt(0).toUpperCase() + text.slice(1);
 }
 
 function badges(study: StudyCase, run: RunResult): Badge[] {
@@ -183,7 +187,7 @@ function sections(study: StudyCase): Section[] {
         refillTable(policies),
         {
           kind: 'paragraph',
-          text: `Windows of ${formatDuration(nsFromPs(study.windowPs))} on each side of the start, summed over all switches. Refilled: the hit rate of 16 requests is back within 1 % of that of the last 512 before the switch.`,
+          text: `Windows of ${formatDuration(nsFromPs(study.windowPs))} on each side of the start, summed over all switches. Refilled: the hit rate of 16 requests is back within 1 % of that of the last 512 before the switch. Least bin: the deepest bin after the start of the summed curves, against the mean before.`,
         },
       ],
     },

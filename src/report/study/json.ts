@@ -1,7 +1,7 @@
 /** `study.json`: everything a study found, with units in key names. Keys are written in a fixed order. */
 import { errnoName } from '../../errno.ts';
 import type { RunResult } from '../../replay/protocol.ts';
-import { REFILL_BLOCK_ROWS, type SwitchOutcome } from '../../replay/study/protocol.ts';
+import { REFILL_CURVE_ROWS, type SwitchOutcome } from '../../replay/study/protocol.ts';
 import { BINS_PER_SIDE } from '../../replay/study/window-curves.ts';
 import { nsFromPs } from '../quantities.ts';
 import { modelCardSection } from '../sections/model-card.ts';
@@ -29,7 +29,7 @@ export function studyJson(run: RunResult, { cases }: StudyDocument): string {
       window_ns: nsFromPs(study.windowPs),
       bin_ns: nsFromPs(study.binPs),
       bins_before_start: BINS_PER_SIDE,
-      refill_block_requests: REFILL_BLOCK_ROWS,
+      refill_block_requests: REFILL_CURVE_ROWS,
       order: orderVerdict(study) ?? null,
       policies: study.policies.map((result) => ({ ...policyJson(result), ...details(result) })),
       sensitivity: study.variants.map(policyJson),
@@ -41,7 +41,7 @@ export function studyJson(run: RunResult, { cases }: StudyDocument): string {
 }
 
 function policyJson(result: PolicyResult): object {
-  const { policy, queue, dmaRows, summary, lintStale, diagnostics } = result;
+  const { policy, queue, dmaRows, summary, dip, unitDip, lintStale, diagnostics } = result;
   return {
     policy,
     queue,
@@ -49,6 +49,8 @@ function policyJson(result: PolicyResult): object {
     dma_requests: dmaRows,
     lint_stale: lintStale,
     ...summary,
+    least_bin_share: dip,
+    least_unit_bin_share: unitDip,
     diagnostics,
   };
 }
@@ -120,7 +122,6 @@ function switchJson(each: SwitchOutcome): object {
     lock_wait_ns: nsFromPs(each.lockPs),
     cpu_ns: nsFromPs(each.cpuPs),
     usual_bin_bytes: each.usualBinBytes,
-    least_bin_bytes: each.leastBinBytes,
     lost_bytes: each.lostBytes,
   };
 }

@@ -4,8 +4,9 @@ import type { JobResult, RunResult } from '../../replay/protocol.ts';
 import { POLICY_DESCRIPTIONS, SWITCH_POLICIES, type SwitchPolicy } from '../../replay/study/policy.ts';
 import type { SwitchOutcome, SwitchStep, WindowCurves } from '../../replay/study/protocol.ts';
 import { compareOutcomes } from '../../replay/study/switch-watch.ts';
-import { mergeCurves } from '../../replay/study/window-curves.ts';
+import { BINS_PER_SIDE, mergeCurves } from '../../replay/study/window-curves.ts';
 import { pacingName } from '../case-data.ts';
+import { ratio } from '../quantities.ts';
 import type { IdentitySection } from '../schema.ts';
 import { identitySection } from '../sections/identity.ts';
 import { type SwitchSummary, summarize, switchesOf } from './summary.ts';
@@ -19,6 +20,9 @@ export interface PolicyResult {
   readonly switches: readonly SwitchOutcome[];
   readonly summary: SwitchSummary;
   readonly curves: WindowCurves;
+  /** Least bin after the start against the mean before: of the switched devices, and of everybody behind the unit. */
+  readonly dip: number | null;
+  readonly unitDip: number | null;
   readonly refill: { readonly hits: readonly number[]; readonly rows: readonly number[] };
   /** Of the first switch that succeeded and the first that failed. */
   readonly success: SequenceOf | undefined;
@@ -99,6 +103,7 @@ function policyResult(policy: SwitchPolicy, queue: string, jobs: readonly JobRes
     Array.from({ length: blocks }, (_, block) =>
       results.reduce((sum, { refill }) => sum + (refill[key][block] ?? 0), 0),
     );
+  const curves = results.map((result) => result.curves).reduce(mergeCurves);
   const diagnostics: Record<string, number> = {};
   for (const job of jobs) {
     for (const [code, count] of Object.entries(job.diagnostics)) diagnostics[code] = (diagnostics[code] ?? 0) + count;
@@ -110,11 +115,18 @@ function policyResult(policy: SwitchPolicy, queue: string, jobs: readonly JobRes
     dmaRows: jobs.reduce((sum, job) => sum + job.dmaRows, 0),
     switches,
     summary: summarize(switches),
-    curves: results.map(({ curves }) => curves).reduce(mergeCurves),
+    curves,
+    dip: dipOf(curves.bytes),
+    unitDip: dipOf(curves.unitBytes),
     refill: { hits: sumOf('hits'), rows: sumOf('rows') },
     success: sequences.find(({ outcome }) => outcome.result >= 0),
     failure: sequences.find(({ outcome }) => outcome.result < 0),
     lintStale: jobs.reduce((sum, job) => sum + (job.stale ?? []).reduce((count, use) => count + use.count, 0), 0),
     diagnostics,
   };
+}
+
+function dipOf(bins: readonly number[]): number | null {
+  const before = bins.slice(0, BINS_PER_SIDE).reduce((sum, bytes) => sum + bytes, 0) / BINS_PER_SIDE;
+  return ratio(Math.min(...bins.slice(BINS_PER_SIDE)), before);
 }

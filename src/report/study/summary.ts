@@ -44,8 +44,6 @@ export interface SwitchSummary {
   readonly descriptors: Readonly<Record<string, number>>;
   /** [bytes] Not completed in the window, against the rate before. */
   readonly lost_bytes: number;
-  /** Least bin after the switch against the mean before, mean over switches. */
-  readonly deepest_dip_share: number | null;
 }
 
 /** Sums and distributions of switches. */
@@ -53,7 +51,6 @@ export function summarize(switches: readonly SwitchOutcome[]): SwitchSummary {
   const sum = (of: (outcome: SwitchOutcome) => number): number => switches.reduce((total, each) => total + of(each), 0);
   const over = (of: (outcome: SwitchOutcome) => number): SwitchDistribution => distribution(switches.map(of));
   const refilled = switches.filter((each) => each.refillRows >= 0);
-  const loaded = switches.filter((each) => each.usualBinBytes > 0);
   return {
     switches: switches.length,
     failed: switches.filter((each) => each.result < 0).length,
@@ -86,10 +83,6 @@ export function summarize(switches: readonly SwitchOutcome[]): SwitchSummary {
     submissions: sum((each) => each.submissions),
     descriptors: sumRecords(switches.map((each) => each.descriptors)),
     lost_bytes: sum((each) => each.lostBytes),
-    deepest_dip_share: ratio(
-      loaded.reduce((total, each) => total + each.leastBinBytes / each.usualBinBytes, 0),
-      loaded.length,
-    ),
   };
 }
 

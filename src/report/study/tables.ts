@@ -109,16 +109,18 @@ export function refillTable(policies: readonly PolicyResult[]): Table {
       figures('reads', { wideOnly: true }),
       figures('not refilled', { wideOnly: true }),
       figures('least bin'),
+      figures('of the unit', { wideOnly: true }),
       figures('not completed', { wideOnly: true }),
     ],
-    rows: policies.map(({ policy, summary }) => [
+    rows: policies.map(({ policy, summary, dip, unitDip }) => [
       policy,
       formatDuration(summary.refill.p50_ns),
       formatQuotient(summary.refill_requests_mean),
       formatQuotient(ratio(summary.extra_walks, summary.switches)),
       formatQuotient(ratio(summary.extra_walk_reads, summary.switches)),
       formatCount(summary.switches - summary.refilled),
-      formatShare(summary.deepest_dip_share),
+      formatShare(dip),
+      formatShare(unitDip),
       formatBytes(ratio(summary.lost_bytes, summary.switches)),
     ]),
   };
