@@ -2,6 +2,7 @@
 import { ConfigError } from '../../input-error.ts';
 import { nearestName } from '../../nearest-name.ts';
 import { type HardwareProfileSource, type ResolvedHardwareProfile, resolveHardwareProfile } from '../profile.ts';
+import { HYPERTRIO_BASE } from './hypertrio-base.ts';
 import { QEMU_7_2, QEMU_11_1 } from './recorders.ts';
 import { LEGACY64, VTD_BDW, VTD_HSW, VTD_IVB, VTD_SNB } from './vtd-bdw.ts';
 import { VTD_CLX, VTD_EMR, VTD_ICX } from './vtd-scalable.ts';
@@ -22,6 +23,7 @@ const PROFILES: readonly HardwareProfileSource[] = [
   VTD_ICX,
   VTD_EMR,
   LEGACY64,
+  HYPERTRIO_BASE,
   BYPASS,
   QEMU_7_2,
   QEMU_11_1,

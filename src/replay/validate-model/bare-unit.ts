@@ -1,6 +1,6 @@
 /**
- * One VT-d unit with one device and a second-stage table, without a kernel: what a microbenchmark that maps its buffers
- * once leaves behind. Legacy mode, 4-level table, no invalidation queue.
+ * One VT-d unit with devices and their second-stage tables, without a kernel: what a microbenchmark that maps its buffers
+ * once leaves behind. Legacy mode, 4-level tables, no invalidation queue.
  */
 import { addressHigh, addressLow, type Pfn, sourceId } from '../../address.ts';
 import { PhysicalMemory } from '../../hw/memory.ts';
@@ -11,19 +11,22 @@ import { VtdUnit } from '../../hw/vtd/unit.ts';
 import { Timeline } from '../../timeline.ts';
 import { TICKS_PER_NS } from '../../units.ts';
 
-const DEVICE = sourceId(1, 0, 0);
-const DOMAIN_ID = 1;
+const BUS = 1;
+/** Domain of the first device's table; later ones count upwards. */
+export const FIRST_DOMAIN_ID = 1;
 const LEVELS = 4;
 /** Read and write bits of a second-stage entry. */
 const READ_WRITE = 3;
 
 /** Mappings of a benchmark: IOVA page to physical page, all of one size. */
 export class BareTable {
-  readonly memory = new PhysicalMemory();
+  readonly memory: PhysicalMemory;
   readonly root: Pfn;
 
-  constructor() {
-    this.root = this.memory.allocFrame();
+  /** An empty table in `memory`; tables of one unit lie in one memory. */
+  constructor(memory = new PhysicalMemory()) {
+    this.memory = memory;
+    this.root = memory.allocFrame();
   }
 
   /** Maps a page of 4 KiB (`size` 0) or 2 MiB (`size` 1) at its own address. */
@@ -45,23 +48,21 @@ export class BareTable {
   }
 }
 
-/** A unit of the profile with its device bound to `table`; `translating` false leaves the IOMMU off. */
-export function openBareUnit(config: VtdConfig, table: BareTable, translating: boolean): VtdUnit {
-  const { memory } = table;
-  const unit = new VtdUnit({
-    name: 'dmar0',
-    config,
-    memory,
-    timeline: new Timeline(),
-    deviceSourceIds: [DEVICE],
-  });
+/** A unit of the profile with one device a table, device i bound to `tables[i]`; `translating` false leaves it off. */
+export function openBareUnit(config: VtdConfig, tables: readonly BareTable[], translating: boolean): VtdUnit {
+  const { memory } = tables[0]!;
+  const devices = tables.map((_, index) => sourceId(BUS, index >> 3, index & 7));
+  const unit = new VtdUnit({ name: 'dmar0', config, memory, timeline: new Timeline(), deviceSourceIds: devices });
   if (!translating) return unit;
   const root = memory.allocFrame();
   const contexts = memory.allocFrame();
-  memory.writeQword(root, (DEVICE >> 8) * ROOT_ENTRY_WORDS, addressLow(contexts) + PRESENT, addressHigh(contexts));
-  const at = (DEVICE & 0xff) * LegacyContext.words;
-  memory.writeQword(contexts, at + 2, (LEVELS - 2) | (DOMAIN_ID << LegacyContext.didShift), 0);
-  memory.writeQword(contexts, at, addressLow(table.root) + PRESENT, addressHigh(table.root));
+  memory.writeQword(root, BUS * ROOT_ENTRY_WORDS, addressLow(contexts) + PRESENT, addressHigh(contexts));
+  for (const [index, table] of tables.entries()) {
+    const at = (devices[index]! & 0xff) * LegacyContext.words;
+    const domainId = FIRST_DOMAIN_ID + index;
+    memory.writeQword(contexts, at + 2, (LEVELS - 2) | (domainId << LegacyContext.didShift), 0);
+    memory.writeQword(contexts, at, addressLow(table.root) + PRESENT, addressHigh(table.root));
+  }
   unit.mmioWrite(RTADDR_REG, addressLow(root), addressHigh(root), 0);
   unit.mmioWrite(GCMD_REG, GlobalCommand.srtp, 0, 0);
   unit.mmioWrite(GCMD_REG, GlobalCommand.te, 0, TICKS_PER_NS);

@@ -5,11 +5,12 @@
  */
 import { PAGE_SHIFT } from '../../address.ts';
 import type { LinkTiming } from '../../hw/device-link.ts';
-import { type DmaColumns, DmaFlag, type ResultColumns } from '../../hw/unit.ts';
+import { DmaFlag } from '../../hw/unit.ts';
 import type { VtdConfig } from '../../hw/vtd/config.ts';
 import { Random } from '../../random.ts';
 import { NEVER, nsFromTicks, TICKS_PER_NS } from '../../units.ts';
 import { BareTable, openBareUnit } from './bare-unit.ts';
+import { dmaColumns, resultColumns } from './columns.ts';
 
 /** One point of a sweep: what the device does. */
 export interface WindowPoint {
@@ -60,10 +61,12 @@ export function measureWindow(config: VtdConfig, point: WindowPoint, effort: Swe
     if (!point.superpages) table.map(page, 0);
     else if (page % 512 === 0) table.map(page, 1);
   }
-  const unit = openBareUnit({ ...config, link: linkOf(config.link, point) }, table, point.translating);
+  const unit = openBareUnit({ ...config, link: linkOf(config.link, point) }, [table], point.translating);
   const random = new Random(effort.seed);
-  const input = columns(point);
-  const out = results();
+  const input = dmaColumns(BATCH_ROWS);
+  input.bytes.fill(point.bytes);
+  input.flags.fill(point.direction === 'write' ? DmaFlag.write : 0);
+  const out = resultColumns(BATCH_ROWS);
   const slots = Math.max(1, Math.floor(4096 / point.bytes));
   const place = (rows: number): void => {
     for (let row = 0; row < rows; row++) {
@@ -131,30 +134,4 @@ function roundTripTicks(link: LinkTiming): number {
   const up = Math.round((link.requestHeaderBytes + link.dllpBytes) * link.psPerByte);
   const down = Math.round((64 + link.completionHeaderBytes + link.dllpBytes) * link.psPerByte);
   return 2 * link.oneWayTicks + up + down + link.memoryReadTicks;
-}
-
-function columns(point: WindowPoint): DmaColumns {
-  return {
-    rowCount: BATCH_ROWS,
-    notBefore: new Float64Array(BATCH_ROWS),
-    device: new Uint16Array(BATCH_ROWS),
-    pasid: new Uint32Array(BATCH_ROWS),
-    iova: new Uint32Array(BATCH_ROWS * 2),
-    bytes: new Uint32Array(BATCH_ROWS).fill(point.bytes),
-    flags: new Uint8Array(BATCH_ROWS).fill(point.direction === 'write' ? DmaFlag.write : 0),
-  };
-}
-
-function results(): ResultColumns {
-  return {
-    issueTick: new Float64Array(BATCH_ROWS),
-    arriveTick: new Float64Array(BATCH_ROWS),
-    readyTick: new Float64Array(BATCH_ROWS),
-    doneTick: new Float64Array(BATCH_ROWS),
-    outcome: new Uint8Array(BATCH_ROWS),
-    fault: new Uint8Array(BATCH_ROWS),
-    walkReads: new Uint8Array(BATCH_ROWS),
-    pageShift: new Uint8Array(BATCH_ROWS),
-    pfn: new Uint32Array(BATCH_ROWS * 2),
-  };
 }

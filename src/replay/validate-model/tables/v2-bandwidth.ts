@@ -24,22 +24,47 @@ function curve(
 function larger(direction: Curve['direction'], bytes: number, gbps: readonly (readonly [number, number])[]): Curve {
   const points = gbps.map(([pages, rate]): [number, number] => [pages, (bytes * 8) / rate]);
   const series = `Broadwell E5-2630 v4, ${direction}s of ${bytes} B`;
-  return { ...SHAPE, series, profile: 'vtd-bdw', overrides: [], direction, bytes, use: 'predicted', values: values(...points) };
+  return {
+    ...SHAPE,
+    series,
+    profile: 'vtd-bdw',
+    overrides: [],
+    direction,
+    bytes,
+    use: 'predicted',
+    values: values(...points),
+  };
 }
 
 const CURVES: readonly Curve[] = [
-  curve('Broadwell E5-2630 v4, reads of 64 B', 'vtd-bdw', 'read', 'fitted', [
-    15.2, 22.4, 33.3, 39.0, 42.0, 47.7, 51.5, 52.0,
-  ]),
-  curve('Broadwell E5-2630 v4, writes of 64 B', 'vtd-bdw', 'write', 'fitted', [
-    21.1, 21.1, 26.4, 34.0, 37.7, 42.9, 45.3, 45.6,
-  ]),
-  curve('Ivy Bridge E5-2620 v2, reads of 64 B', 'vtd-ivb', 'read', 'predicted', [
-    15.5, 15.9, 33.3, 40.7, 44.6, 50.7, 54.9, 55.7,
-  ]),
-  curve('Ivy Bridge E5-2620 v2, writes of 64 B', 'vtd-ivb', 'write', 'predicted', [
-    21.1, 21.1, 27.5, 36.6, 40.6, 46.5, 51.9, 53.1,
-  ]),
+  curve(
+    'Broadwell E5-2630 v4, reads of 64 B',
+    'vtd-bdw',
+    'read',
+    'fitted',
+    [15.2, 22.4, 33.3, 39.0, 42.0, 47.7, 51.5, 52.0],
+  ),
+  curve(
+    'Broadwell E5-2630 v4, writes of 64 B',
+    'vtd-bdw',
+    'write',
+    'fitted',
+    [21.1, 21.1, 26.4, 34.0, 37.7, 42.9, 45.3, 45.6],
+  ),
+  curve(
+    'Ivy Bridge E5-2620 v2, reads of 64 B',
+    'vtd-ivb',
+    'read',
+    'predicted',
+    [15.5, 15.9, 33.3, 40.7, 44.6, 50.7, 54.9, 55.7],
+  ),
+  curve(
+    'Ivy Bridge E5-2620 v2, writes of 64 B',
+    'vtd-ivb',
+    'write',
+    'predicted',
+    [21.1, 21.1, 27.5, 36.6, 40.6, 46.5, 51.9, 53.1],
+  ),
   larger('read', 128, [
     [64, 44.0],
     [256, 29.5],
