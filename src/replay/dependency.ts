@@ -7,7 +7,8 @@
  * - the CPU and the thread (changed by every row: a CPU runs one call at a time, a thread is a program),
  * - an object id of a context (created, used, destroyed),
  * - a device (opened, bound, attached: changes; DMA API calls: uses),
- * - the IOVA a mapping starts at, in its space (map and unmap change it).
+ * - the IOVA a mapping starts at, in its space (map and unmap change it),
+ * - the IOVA a mediated device pins from (pin and unpin change it).
  *
  * APPROX: mappings are told apart by their first page. A map that overlaps an older mapping elsewhere does not wait for
  * that one's unmap on another CPU.
@@ -92,6 +93,11 @@ export class Scoreboard {
         this.#use(node, passing(this.#pages, page), true);
         break;
       }
+      case 'vfio_pin_pages':
+      case 'vfio_unpin_pages':
+        this.#use(node, passing(this.#objects, `pin ${row.device} ${row.iova}`), true);
+        if (row.context !== NONE_U32) this.#useObjects(node, row);
+        break;
       default:
         if (row.context !== NONE_U32) this.#useObjects(node, row);
         break;

@@ -24,6 +24,7 @@ import type { KernelProfile } from '../stack/kernel/profile.ts';
 import type { KernelTask } from '../stack/kernel/task.ts';
 import type { VfioDevice } from '../stack/vfio/device.ts';
 import type { DeviceInformation } from '../stack/vfio/device-info.ts';
+import { PinningDriver } from '../stack/vfio/pinning-driver.ts';
 import { STANDARD_VFIO_BUILD, vfioProfile } from '../stack/vfio/profile.ts';
 import { VfioRegistry } from '../stack/vfio/registration.ts';
 import { VfioPciDriver } from '../stack/vfio/vfio-pci.ts';
@@ -79,6 +80,8 @@ export class Machine {
   readonly #dmaApis = new Map<IommuGroup, DmaApi>();
   readonly #registry: VfioRegistry;
   readonly #vfioDevices = new Map<number, VfioDevice>();
+  /** Names of mediated devices by index. */
+  readonly #mediated = new Map<number, string>();
 
   constructor(parts: MachineParts) {
     const { bundle, world } = parts;
@@ -114,7 +117,17 @@ export class Machine {
     for (const device of machineDevices(manifest, world.devices, this.kernel, this.driver)) {
       this.#devices.set(device.index, device);
     }
-    this.#registry = new VfioRegistry(this.kernel, vfioProfile(parts.kernel.version), STANDARD_VFIO_BUILD, () => 0);
+    for (const index of world.devices) {
+      const topology = manifest.topology.devices[index];
+      if (topology?.kind === 'mediated') this.#mediated.set(index, topology.name);
+    }
+    let nextGroup = 1 + Math.max(-1, ...manifest.topology.devices.map(({ group }) => group));
+    this.#registry = new VfioRegistry(
+      this.kernel,
+      vfioProfile(parts.kernel.version),
+      STANDARD_VFIO_BUILD,
+      () => nextGroup++,
+    );
     this.#boot(parts);
     const process = new Process('user', new AddressSpace(new PageFrames()), new UserAccount());
     process.files.limit = DESCRIPTOR_LIMIT;
@@ -211,6 +224,18 @@ export class Machine {
   #vfioDevice(index: number): VfioDevice | undefined {
     const known = this.#vfioDevices.get(index);
     if (known !== undefined) return known;
+    const mediated = this.#mediated.get(index);
+    if (mediated !== undefined) {
+      const driver = new PinningDriver();
+      const device = this.#registry.registerEmulated({
+        name: mediated,
+        driver,
+        hardware: undefined,
+        iommuGroup: undefined,
+      });
+      this.#vfioDevices.set(index, device);
+      return device;
+    }
     const machine = this.#devices.get(index);
     if (machine === undefined) return undefined;
     const { topology, device, group } = machine;
@@ -227,6 +252,10 @@ export class Machine {
   }
 
   *#bind(index: number): KernelTask<CallOutcome> {
+    if (this.#mediated.has(index)) {
+      this.#vfioDevice(index);
+      return { result: 0 };
+    }
     const machine = this.#devices.get(index);
     if (machine === undefined) return { result: 0, skipped: true };
     if (machine.topology.driver === 'vfio-pci') {

@@ -19,6 +19,7 @@ import type { VfioDevice } from '../stack/vfio/device.ts';
 import { VfioDeviceFile } from '../stack/vfio/device-file.ts';
 import { STANDARD_VFIO_BUILD, type VfioProfile, vfioProfile } from '../stack/vfio/profile.ts';
 import { NONE_U32 } from '../trace/schema.ts';
+import { AccessCalls } from './access-calls.ts';
 import { ContainerCalls } from './container-calls.ts';
 import type { CallOutcome } from './control-player.ts';
 import type { ControlRow } from './control-row.ts';
@@ -54,6 +55,7 @@ export class VfioCalls {
   readonly #vfio: VfioProfile;
   readonly #contexts = new Map<number, OpenContext>();
   readonly #containers: ContainerCalls;
+  readonly #accesses: AccessCalls;
   /** Descriptor of the open node by device index. */
   readonly #nodes = new Map<number, number>();
 
@@ -69,6 +71,7 @@ export class VfioCalls {
     this.#diagnostics = diagnostics;
     this.#iommufd = iommufdProfile(kernel.profile.version);
     this.#vfio = vfioProfile(kernel.profile.version);
+    this.#accesses = new AccessCalls(process, deviceOf, diagnostics);
     this.#containers = new ContainerCalls({
       kernel,
       process,
@@ -98,7 +101,7 @@ export class VfioCalls {
       case 'VFIO_DEVICE_DETACH_IOMMUFD_PT':
         return yield* this.#detach(row);
       default: {
-        const done = yield* this.#containers.perform(row);
+        const done = (yield* this.#containers.perform(row)) ?? (yield* this.#accesses.perform(row));
         if (done !== undefined) return done;
         const open = this.#contexts.get(row.context);
         if (open === undefined) return this.#skip('unknown_context');

@@ -103,6 +103,10 @@ export const CONTROL_OPS = [
   'VFIO_GROUP_GET_DEVICE_FD',
   'VFIO_IOMMU_MAP_DMA',
   'VFIO_IOMMU_UNMAP_DMA',
+  /** By the driver of a mediated device, in the kernel; `flags`: 1 read, 2 write. */
+  'vfio_pin_pages',
+  'vfio_unpin_pages',
+  'vfio_dma_rw',
 ] as const;
 
 /** A name in {@link CONTROL_OPS}. */

@@ -21,6 +21,9 @@ const BULK_OPS: ReadonlySet<string> = new Set([
   'IOMMU_IOAS_UNMAP',
   'VFIO_IOMMU_MAP_DMA',
   'VFIO_IOMMU_UNMAP_DMA',
+  'vfio_pin_pages',
+  'vfio_unpin_pages',
+  'vfio_dma_rw',
 ]);
 
 /** State of {@link control}. */

@@ -128,6 +128,29 @@ export const RECIPE_SCHEMA = z.discriminatedUnion('kind', [
     /** [ns] Mapping and attaching is over by then; requests begin. */
     startNs: z.number().min(0).max(1e10).default(50_000_000),
   }),
+  /** Devices of one guest in a VFIO container; once a round one slot of memory is unplugged and plugged in again. */
+  z.strictObject({
+    ...common,
+    ...region,
+    kind: z.literal('container'),
+    devices: positive.max(4096).default(1),
+    /** Mappings the guest's memory consists of. */
+    slots: positive.max(32_768).default(8),
+    rounds: z.int().min(0).max(100_000).default(8),
+    locality,
+  }),
+  /** A mediated device that pins, copies and unpins once a round, beside a physical one that does DMA. */
+  z.strictObject({
+    ...common,
+    ...region,
+    kind: z.literal('mdev'),
+    /** Both devices through their nodes and an iommufd, or through their groups and a container. */
+    path: z.enum(['iommufd', 'container']).default('iommufd'),
+    rounds: positive.max(100_000).default(8),
+    /** [4 KiB pages] Pinned once a round; a container takes 512 at a time. */
+    pinPages: positive.max(512).default(64),
+    locality,
+  }),
   /** A storage device through the DMA API: every I/O is mapped, transferred and unmapped. */
   z.strictObject({
     ...common,

@@ -40,7 +40,7 @@ export function strided(recipe: RecipeOf<'strided'>, trace: SyntheticTrace): voi
   }
 }
 
-/** One request to a random place of a random page of the region at `basePfn`. @hot */
+/** One request to a random place of a random page of the region at `basePfn`; gives its row. @hot */
 export function request(
   recipe: { readonly requestBytes: number; readonly readFraction: number },
   trace: SyntheticTrace,
@@ -49,12 +49,12 @@ export function request(
   picker: PagePicker,
   afterControl: number,
   pasid = 0,
-): void {
+): number {
   const { random } = trace;
   const page = picker.next(random);
   const offset = random.below(PAGE_SIZE / recipe.requestBytes) * recipe.requestBytes;
   const write = !random.chance(recipe.readFraction);
-  trace.dma(device, basePfn + page, offset, recipe.requestBytes, write, afterControl, pasid);
+  return trace.dma(device, basePfn + page, offset, recipe.requestBytes, write, afterControl, pasid);
 }
 
 /** Devices with one region each; gives the first IOVA page of every region. */

@@ -4,7 +4,9 @@ import { ConfigError, InputError } from '../../input-error.ts';
 import { Random } from '../../random.ts';
 import { type BundleWriterOptions, type ManifestContent, writeBundle } from '../writer.ts';
 import { churn } from './churn.ts';
+import { container } from './container-guest.ts';
 import { migration, tenants } from './iommufd-guest.ts';
+import { mdev } from './mediated-guest.ts';
 import { decodeRecipe, type Recipe } from './recipe.ts';
 import { ring } from './ring.ts';
 import { scatter, strided } from './static-region.ts';
@@ -76,6 +78,12 @@ function generate(recipe: Recipe, trace: SyntheticTrace): void {
       break;
     case 'switches':
       switches(recipe, trace);
+      break;
+    case 'container':
+      container(recipe, trace);
+      break;
+    case 'mdev':
+      mdev(recipe, trace);
       break;
     case 'churn':
       churn(recipe, trace);

@@ -101,6 +101,26 @@ export class SyntheticTrace {
     return index;
   }
 
+  /** Adds a mediated device: no DMA of its own, no unit, a group by itself. */
+  addMediatedDevice(): number {
+    const index = this.devices.length;
+    this.devices.push({
+      name: `mdev${index}`,
+      sourceId: 0,
+      group: index,
+      unit: -1,
+      kind: 'mediated',
+      driver: 'mdev',
+      defaultDomain: 'none',
+      ats: false,
+      pasidBits: 0,
+      pri: false,
+    });
+    this.#iova.push(new IovaLayout());
+    this.control('driver_bind', { device: index });
+    return index;
+  }
+
   /** [4 KiB pages] A new IOVA range in the device's DMA-API address space. */
   allocateIova(device: number, pageCount: number): number {
     return this.#iova[device]!.allocate(pageCount);
