@@ -10,9 +10,14 @@ import { synthesize } from '../../../src/trace/synth/synthesize.ts';
 import { validateBundle } from '../../../src/trace/validate.ts';
 
 const recipes = new URL('../../../workloads/recipes/', import.meta.url).pathname;
-const kinds = ['churn', 'migration', 'ring', 'scatter', 'strided', 'tenants'];
+/** Recipes whose requests all go to one unit; that of `switches` spreads over units and tables. */
+const kinds = ['churn', 'legacy-container', 'mdev-access', 'migration', 'ring', 'scatter', 'strided', 'tenants'];
+/** Ops that map for a device or, on an iommufd or container, for the devices attached to it. */
+const MAPS: ReadonlySet<string> = new Set(['dma_map', 'dma_alloc', 'IOMMU_IOAS_MAP', 'VFIO_IOMMU_MAP_DMA']);
 /** Regions small enough for a test. */
 const small: Record<string, readonly string[]> = {
+  'legacy-container': ['regionBytes=33554432'],
+  'mdev-access': ['regionBytes=1048576'],
   migration: ['regionBytes=1048576'],
   scatter: ['regionBytes=1048576'],
 };
@@ -24,7 +29,7 @@ async function synthesized(kind: string, set: readonly string[] = []): Promise<s
 }
 
 test('there is a recipe of every kind', () => {
-  expect(readdirSync(recipes).sort()).toEqual(kinds.map((kind) => `${kind}.json`));
+  expect(readdirSync(recipes).sort()).toEqual([...kinds, 'switches'].sort().map((kind) => `${kind}.json`));
 });
 
 test.each(kinds)('a %s bundle is sound and marked synthetic', async (kind) => {
@@ -57,15 +62,17 @@ test.each(kinds)('every request of a %s bundle lies in a live mapping with the r
   let next = 0;
   const apply = (row: number) => {
     const { op, device, context, iova, length } = control[row]!;
-    if (op === 'VFIO_DEVICE_ATTACH_IOMMUFD_PT') deviceOfContext.set(context, device);
+    // Mediated devices have no requests of their own.
+    const attaches = op === 'VFIO_DEVICE_ATTACH_IOMMUFD_PT' || op === 'VFIO_GROUP_SET_CONTAINER';
+    if (attaches && bundle.manifest.topology.devices[device]!.unit >= 0) deviceOfContext.set(context, device);
     const owner = context === 0xffff_ffff ? device : deviceOfContext.get(context);
     const first = Number(iova >> 12n);
     const pages = Number(length >> 12n);
     for (let page = first; page < first + pages; page++) {
-      if (op === 'dma_map' || op === 'dma_alloc' || op === 'IOMMU_IOAS_MAP') mapped.set(`${owner}:${page}`, row + 1);
-      if (op === 'dma_unmap') mapped.delete(`${owner}:${page}`);
+      if (MAPS.has(op)) mapped.set(`${owner}:${page}`, row + 1);
+      if (op === 'dma_unmap' || op === 'VFIO_IOMMU_UNMAP_DMA') mapped.delete(`${owner}:${page}`);
     }
-    if (op === 'dma_map' || op === 'dma_alloc' || op === 'IOMMU_IOAS_MAP') {
+    if (MAPS.has(op)) {
       const backed = frames.filter(({ controlRow }) => controlRow === row).reduce((sum, run) => sum + run.pageCount, 0);
       expect(backed).toBe(pages);
     }
