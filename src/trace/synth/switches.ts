@@ -1,7 +1,7 @@
 /**
  * `switches`: devices (or PASIDs of devices) under load while their page tables are exchanged. Each has two IOASes that
  * map the same IOVAs to different memory, so that every request shows which table served it. Requests wait for nothing
- * but the first attach: a switch may come at any moment.
+ * but the first mapping: a switch may come at any moment.
  */
 import { PAGE_SIZE } from '../../address.ts';
 import { pagePicker } from './page-picker.ts';
@@ -23,8 +23,6 @@ const BASE_PFN = 0x100;
 const USER_BASE = 2 ** 44;
 /** [4 KiB pages] The interrupt range of x86, reserved on every device. */
 const RESERVED_PFN = 0xfee00;
-/** [ps] Between the rows of a context's setup. */
-const SETUP_GAP_PS = 1_000_000;
 
 /** Something that is switched: a device's RID or one of its PASIDs. */
 interface Target {
@@ -35,8 +33,14 @@ interface Target {
   readonly tables: readonly [number, number];
   /** Refuses every attach; 0 = none made. */
   readonly badTable: number;
-  readonly afterAttach: number;
+  readonly afterMap: number;
   current: 0 | 1;
+}
+
+/** A row to be written once time has come that far. */
+interface Due {
+  readonly timeNs: number;
+  readonly write: () => void;
 }
 
 /** Ids as iommufd hands them out: one counter a context. */
@@ -53,13 +57,20 @@ export function switches(recipe: RecipeOf<'switches'>, trace: SyntheticTrace): v
   const picker = pagePicker(recipe.locality, recipe.regionBytes / PAGE_SIZE);
   const stride = trace.rowsLeft / recipe.switches;
   let done = 0;
+  /** Second halves of switches, which come while requests go on; in the order of their time. */
+  const due: Due[] = [];
   for (let row = 0; trace.rowsLeft > 0; row++) {
+    while (due.length > 0 && trace.timeNs >= due[0]!.timeNs) due.shift()!.write();
     if (done < recipe.switches && row >= (done + 0.5) * stride) {
-      exchange(recipe, trace, targets[done % targets.length]!, done);
+      exchange(recipe, trace, targets[done % targets.length]!, done, due);
       done++;
     }
-    const { device, basePfn, afterAttach, pasid } = targets[trace.random.below(targets.length)]!;
-    request(recipe, trace, device, basePfn, picker, afterAttach, pasid);
+    const { device, basePfn, afterMap, pasid } = targets[trace.random.below(targets.length)]!;
+    request(recipe, trace, device, basePfn, picker, afterMap, pasid);
+  }
+  for (const { timeNs, write } of due) {
+    trace.advanceTo(timeNs);
+    write();
   }
 }
 
@@ -89,24 +100,26 @@ function setUpTarget(recipe: RecipeOf<'switches'>, trace: SyntheticTrace, place:
   const row = { context, cpu: device };
   const basePfn = Math.max(BASE_PFN, recipe.pageBytes / PAGE_SIZE);
   const pageCount = recipe.regionBytes / PAGE_SIZE;
-  const table = (stage: 'first' | 'second'): number => {
+  const flags = pasid > 0 ? WITH_PASID : 0;
+  const table = (stage: 'first' | 'second', attaches: boolean): { hwpt: number; mapRow: number } => {
     const ioas = ids.next++;
     trace.control('IOMMU_IOAS_ALLOC', { ...row, recordedObject: ioas });
     const hwpt = ids.next++;
-    const flags = (stage === 'second' ? ALLOC_NEST_PARENT : 0) | (pasid > 0 ? ALLOC_PASID : 0);
-    trace.control('IOMMU_HWPT_ALLOC', { ...row, object: ioas, target: deviceId, flags, recordedObject: hwpt });
+    const kind = (stage === 'second' ? ALLOC_NEST_PARENT : 0) | (pasid > 0 ? ALLOC_PASID : 0);
+    trace.control('IOMMU_HWPT_ALLOC', { ...row, object: ioas, target: deviceId, flags: kind, recordedObject: hwpt });
+    const attach = { ...row, device, target: hwpt, flags, ...(pasid > 0 ? { pasid } : {}) };
+    if (attaches) trace.control('VFIO_DEVICE_ATTACH_IOMMUFD_PT', attach);
     const userAddress = BigInt(USER_BASE) + BigInt(context * 4096 + ioas) * BigInt(2 * recipe.regionBytes);
     const range = { iovaPfn: basePfn, pageCount, userAddress };
-    const map = trace.control('IOMMU_IOAS_MAP', { ...row, object: ioas, flags: MAP_FLAGS, ...range });
-    trace.frames(map, basePfn, trace.physical.allocate(recipe.regionBytes, recipe.pageBytes));
-    return hwpt;
+    const mapRow = trace.control('IOMMU_IOAS_MAP', { ...row, object: ioas, flags: MAP_FLAGS, ...range });
+    trace.frames(mapRow, basePfn, trace.physical.allocate(recipe.regionBytes, recipe.pageBytes));
+    return { hwpt, mapRow };
   };
-  const tables: [number, number] = [table(recipe.fromStage), table(recipe.toStage)];
   const badTable = recipe.failEvery === 0 ? 0 : refusedTarget(recipe, trace, place);
-  const flags = pasid > 0 ? WITH_PASID : 0;
-  const attach = { ...row, device, target: tables[0], flags, ...(pasid > 0 ? { pasid } : {}) };
-  const afterAttach = trace.control('VFIO_DEVICE_ATTACH_IOMMUFD_PT', attach, SETUP_GAP_PS) + 1;
-  return { device, context, pasid, basePfn, tables, badTable, afterAttach, current: 0 };
+  const other = table(recipe.toStage, false);
+  const first = table(recipe.fromStage, true);
+  const tables: [number, number] = [first.hwpt, other.hwpt];
+  return { device, context, pasid, basePfn, tables, badTable, afterMap: first.mapRow + 1, current: 0 };
 }
 
 /** An IOAS that no device can be attached to: it maps the interrupt range, or memory that is not there. */
@@ -136,7 +149,7 @@ function refusedTarget(recipe: RecipeOf<'switches'>, trace: SyntheticTrace, plac
   return ioas;
 }
 
-function exchange(recipe: RecipeOf<'switches'>, trace: SyntheticTrace, target: Target, turn: number): void {
+function exchange(recipe: RecipeOf<'switches'>, trace: SyntheticTrace, target: Target, turn: number, due: Due[]): void {
   const { device, context, pasid, tables } = target;
   const flags = pasid > 0 ? WITH_PASID : 0;
   const row = { context, device, cpu: device, flags, ...(pasid > 0 ? { pasid } : {}) };
@@ -145,7 +158,11 @@ function exchange(recipe: RecipeOf<'switches'>, trace: SyntheticTrace, target: T
   const goal = refused ? target.badTable : tables[target.current];
   if (recipe.call === 'detach-attach') {
     trace.control('VFIO_DEVICE_DETACH_IOMMUFD_PT', row, 0);
-    trace.control('VFIO_DEVICE_ATTACH_IOMMUFD_PT', { ...row, target: goal }, Math.round(recipe.userGapNs * 1000));
+    const attach = (): void => {
+      trace.control('VFIO_DEVICE_ATTACH_IOMMUFD_PT', { ...row, target: goal }, 0);
+    };
+    if (recipe.userGapNs === 0) attach();
+    else due.push({ timeNs: trace.timeNs + recipe.userGapNs, write: attach });
     return;
   }
   trace.control('VFIO_DEVICE_ATTACH_IOMMUFD_PT', { ...row, target: goal }, 0);

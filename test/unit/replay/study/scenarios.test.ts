@@ -1,0 +1,112 @@
+import { describe, expect, test } from 'vitest';
+import { parseDuration, parseInjection, parsePolicies } from '../../../../src/replay/study/study-run.ts';
+import { BundleReader } from '../../../../src/trace/reader.ts';
+import { study, switchLoad, syntheticLoad } from '../../../support/switch-study.ts';
+
+describe('refused switches', () => {
+  test.each([
+    ['reserved', -98],
+    ['unmappable', -14],
+  ])('%s: a replace disturbs nobody, detach and attach leaves the device blocked', async (failBy, errno) => {
+    const load = await switchLoad({ failEvery: 3, failBy });
+    const results = await study(load, { policies: ['detach-attach', 'block-then-setup', 'entry-sync'] });
+    for (const policy of ['block-then-setup', 'entry-sync']) {
+      const failed = results.get(policy)!.switches.filter(({ result }) => result < 0);
+      expect(failed.map(({ result }) => result)).toEqual(Array.from({ length: 10 }, () => errno));
+      expect(failed.map(({ faulted }) => faulted)).toEqual(failed.map(() => 0));
+      expect(failed.every(({ transition }) => transition === 'SS>SS')).toBe(true);
+    }
+    const apart = results.get('detach-attach')!.switches.filter(({ result }) => result < 0);
+    expect(apart.every(({ transition, faulted }) => transition === 'SS>none' && faulted > 10)).toBe(true);
+  });
+});
+
+describe('switches rewritten', () => {
+  test('a recorded detach and attach becomes one replace, with no gap in it', async () => {
+    const load = await switchLoad({ call: 'detach-attach', userGapNs: 5000 });
+    const results = await study(load, { policies: ['detach-attach', 'entry-sync'] });
+    const recorded = results.get('detach-attach')!.summary;
+    expect(recorded.switches).toBe(32);
+    // The entry goes absent with the detach, requests fault once the PASID cache has forgotten it.
+    expect(recorded.blackout.p50_ns).toBeGreaterThan(3500);
+    expect(recorded.entry_absent.p50_ns).toBeGreaterThan(5000);
+    expect(results.get('entry-sync')!.switches.map(({ kind }) => kind)).toEqual(
+      Array.from({ length: 32 }, () => 'cdev-detach-attach'),
+    );
+    expect(results.get('entry-sync')!.summary.faulted).toBe(0);
+  });
+
+  test('a given gap stands for the recorded one, on replaces too', async () => {
+    for (const call of ['replace', 'detach-attach']) {
+      const load = await switchLoad({ call, userGapNs: 5000 });
+      const results = await study(load, { policies: ['detach-attach'], gapNs: 20_000 });
+      const { p50_ns } = results.get('detach-attach')!.summary.blackout;
+      expect(p50_ns, call).toBeGreaterThan(15_000);
+      expect(p50_ns, call).toBeLessThan(30_000);
+    }
+  });
+});
+
+describe('requests during a switch', () => {
+  test('those recorded inside it are issued inside it', async () => {
+    const path = await switchLoad();
+    const results = await study(path, { policies: ['make-before-break'] });
+    const bundle = BundleReader.open(path);
+    try {
+      const times = new Map<number, number[]>();
+      for (const unit of [0, 1]) {
+        for (const { rowCount, columns } of bundle.dma(unit)!.batches()) {
+          for (let row = 0; row < rowCount; row++) {
+            const device = columns.device[row]!;
+            times.set(device, [...(times.get(device) ?? []), columns.timeNs[2 * row]!]);
+          }
+        }
+      }
+      for (const each of results.get('make-before-break')!.switches) {
+        const device = bundle.manifest.topology.devices.findIndex(({ name }) => name === each.device);
+        const inside = times
+          .get(device)!
+          .filter((ns) => ns * 1000 >= each.startTick && ns * 1000 < each.endTick).length;
+        expect(inside).toBeGreaterThan(5);
+        expect(Math.abs(each.servedOld + each.servedNew - inside)).toBeLessThanOrEqual(3);
+      }
+    } finally {
+      bundle.close();
+    }
+  });
+});
+
+describe('injected switches', () => {
+  test('a load without switches can be asked the question', async () => {
+    const load = await syntheticLoad({
+      name: 'scatter',
+      kind: 'scatter',
+      seed: 1,
+      rows: 24_000,
+      units: 2,
+      devices: 8,
+      regionBytes: 8_388_608,
+      pageBytes: 2_097_152,
+      gapNs: 10,
+      pacing: 'recorded',
+    });
+    const inject = { everyNs: 10_000, kind: 'rid' } as const;
+    const results = await study(load, { policies: ['clear-then-update', 'make-before-break'], inject });
+    for (const result of results.values()) {
+      expect(result.summary.switches).toBeGreaterThan(15);
+      expect(new Set(result.switches.map(({ kind }) => kind))).toEqual(new Set(['injected']));
+      expect(result.switches.every(({ oldDomainId, newDomainId }) => oldDomainId !== newDomainId)).toBe(true);
+      expect(result.lintStale).toBe(0);
+    }
+    expect(results.get('make-before-break')!.summary.faulted).toBe(0);
+    expect(results.get('clear-then-update')!.summary.faulted).toBeGreaterThan(0);
+  });
+
+  test('what the command line says of it is checked', () => {
+    expect(parseInjection('every=10ms,kind=pasid')).toEqual({ everyNs: 10_000_000, kind: 'pasid' });
+    expect(() => parseInjection('kind=rid')).toThrowError(/every=DURATION is missing/);
+    expect(() => parseInjection('every=1ms,kind=bus')).toThrowError(/kind is rid or pasid/);
+    expect(() => parseDuration('--user-gap', '5')).toThrowError(/no duration/);
+    expect(() => parsePolicies(['entrysync'])).toThrowError(/did you mean 'entry-sync'/);
+  });
+});
