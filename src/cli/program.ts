@@ -11,6 +11,7 @@ import { registerReplace } from './replace-command.ts';
 import { registerReport } from './report-command.ts';
 import { registerRun } from './run-command.ts';
 import { registerSynth } from './synth-command.ts';
+import { registerValidateModel } from './validate-model-command.ts';
 import { registerVerify } from './verify-command.ts';
 import { packageVersion } from './version.ts';
 
@@ -50,6 +51,7 @@ export async function runProgram(args: readonly string[], console?: Console): Pr
   registerReplace(program, context);
   registerReport(program, context);
   registerVerify(program, context);
+  registerValidateModel(program, context);
   registerConform(program, context);
   registerProfiles(program, context);
   program

@@ -20,13 +20,15 @@ export interface Curve {
   readonly series: string;
   readonly profile: string;
   readonly overrides: readonly string[];
-  /** `added-latency`: mean with the IOMMU on less off [ns]. `interval`: mean time between requests [ns]. */
-  readonly quantity: 'added-latency' | 'interval';
+  /** [ns] `latency`: mean. `added-latency`: mean with the IOMMU on less off. `interval`: mean time between requests. */
+  readonly quantity: 'latency' | 'added-latency' | 'interval';
   readonly direction: 'read' | 'write';
   /** [bytes] */
   readonly bytes: number;
   readonly outstanding?: number;
   readonly superpages: boolean;
+  /** Page after page instead of random ones. */
+  readonly inTurn?: boolean;
   readonly use: ModelPoint['use'];
   readonly values: readonly CurveValue[];
 }
@@ -45,13 +47,14 @@ export function runCurve(
       windowPages: value.pages,
       superpages: curve.superpages,
       translating: true,
+      inTurn: curve.inTurn === true,
       ...(curve.outstanding === undefined ? {} : { outstanding: curve.outstanding }),
       ...(value.readRoundTripNs === undefined ? {} : { readRoundTripNs: value.readRoundTripNs }),
     };
     const measured = measureWindow(config, point, effort);
-    let modelled = measured.intervalNs;
+    let modelled = curve.quantity === 'interval' ? measured.intervalNs : measured.latencyNs;
     if (curve.quantity === 'added-latency') {
-      modelled = measured.latencyNs - measureWindow(config, { ...point, translating: false }, effort).latencyNs;
+      modelled -= measureWindow(config, { ...point, translating: false }, effort).latencyNs;
     }
     return makePoint({
       series: curve.series,

@@ -23,6 +23,8 @@ export interface WindowPoint {
   readonly outstanding?: number;
   /** Buffers are mapped by 2 MiB pages. */
   readonly superpages: boolean;
+  /** Page after page instead of random ones. */
+  readonly inTurn?: boolean;
   /** False: the IOMMU is off. */
   readonly translating: boolean;
   /** [ns] Round trip of a 64-byte read to this window with the IOMMU off, where it is not the profile's. */
@@ -68,9 +70,10 @@ export function measureWindow(config: VtdConfig, point: WindowPoint, effort: Swe
   input.flags.fill(point.direction === 'write' ? DmaFlag.write : 0);
   const out = resultColumns(BATCH_ROWS);
   const slots = Math.max(1, Math.floor(4096 / point.bytes));
+  let turn = 0;
   const place = (rows: number): void => {
     for (let row = 0; row < rows; row++) {
-      const page = pages[random.below(point.windowPages)]!;
+      const page = pages[point.inTurn === true ? turn++ % point.windowPages : random.below(point.windowPages)]!;
       const offset = random.below(slots) * point.bytes;
       input.iova[2 * row] = page * 4096 + offset;
       input.iova[2 * row + 1] = page >>> (32 - PAGE_SHIFT);

@@ -1,0 +1,187 @@
+/** A model validation in words and tables. */
+import {
+  holds,
+  type ModelPoint,
+  type ModelTable,
+  type ModelValidation,
+  tally,
+} from '../../replay/validate-model/result.ts';
+import type { Badge, Chapter, ReportDocument, Section, Table, Tile } from '../document/block.ts';
+import { figures, words } from '../document/block.ts';
+import { formatQuotient, NOT_AVAILABLE, plural } from '../format.ts';
+import { tableCharts } from './charts.ts';
+
+const ROLE: Readonly<Record<ModelTable['role'], string>> = {
+  gate: 'gates',
+  regression: 'regression check',
+  report: 'reported',
+  unvalidated: 'UNVALIDATED',
+};
+
+/** Builds the document. */
+export function validationDocument(validation: ModelValidation): ReportDocument {
+  const title = 'The model against measurements';
+  return {
+    title,
+    label: 'model validation',
+    fileStem: 'model-validation',
+    overview: [summaryTable(validation)],
+    chapters: [chapter(validation, title)],
+    modelCard: {
+      id: 'model-card',
+      title: 'How to read this',
+      blocks: [
+        {
+          kind: 'list',
+          items: [
+            'A point marked fitted was used to choose a parameter; one marked input sets the workload; all others are predictions.',
+            `Workloads are synthetic and seeded (seed ${validation.seed}, ${validation.samples} requests a point); the same command gives the same numbers on every machine.`,
+            'Tolerances are those of a cycle-approximate single-pass model, fixed per table, not per point.',
+            'Your own machine: `iommu-replay validate-model --table FILE` holds a measured curve against any profile, `--fit PARAM,...` proposes values.',
+          ],
+        },
+      ],
+    },
+  };
+}
+
+function chapter(validation: ModelValidation, title: string): Chapter {
+  const gating = validation.tables.filter(({ role }) => role === 'gate' || role === 'regression');
+  const counts = gating.map(tally);
+  const decided = counts.reduce((sum, count) => sum + count.decided, 0);
+  const passed = counts.reduce((sum, count) => sum + count.passed, 0);
+  const held = gating.filter(holds).length;
+  const badge: Badge = validation.pass
+    ? { text: 'every point holds', tone: 'good' }
+    : { text: `${plural(decided - passed, 'point')} outside tolerance`, tone: 'bad' };
+  return {
+    title,
+    subtitle: 'published curves and counters, reproduced with seeded synthetic workloads',
+    badges: [badge],
+    sentence: sentence(validation, passed, decided),
+    tiles: tiles(validation, passed, decided, held, gating.length),
+    answers: [],
+    provenance: null,
+    pacing: '',
+    sections: validation.tables.map(section),
+  };
+}
+
+function sentence(validation: ModelValidation, passed: number, decided: number): string {
+  const failing = validation.tables.filter((table) => !holds(table)).map(({ id }) => id);
+  const all = `${passed} of ${decided} points hold.`;
+  return failing.length === 0 ? all : `${all} Points fail in ${failing.join(', ')}; the tables say which and why.`;
+}
+
+function tiles(validation: ModelValidation, passed: number, decided: number, held: number, tables: number): Tile[] {
+  const predicted = validation.tables
+    .flatMap(({ points }) => points)
+    .filter(({ use, pass }) => use === 'predicted' && pass !== null);
+  return [
+    {
+      label: 'Points that hold',
+      value: `${passed} of ${decided}`,
+      detail: 'in tables that decide',
+      alert: passed < decided,
+    },
+    { label: 'Tables that hold', value: `${held} of ${tables}`, detail: 'every point of them', alert: held < tables },
+    {
+      label: 'Predictions that hold',
+      value: `${predicted.filter(({ pass }) => pass).length} of ${predicted.length}`,
+      detail: 'points nothing was fitted to',
+      alert: false,
+    },
+  ];
+}
+
+function summaryTable(validation: ModelValidation): Table {
+  return {
+    kind: 'table',
+    caption: 'Tables',
+    columns: [words('table'), words('what'), words('role'), figures('points that hold')],
+    rows: validation.tables.map((table) => {
+      const { decided, passed } = tally(table);
+      return [table.id, table.title, ROLE[table.role], decided === 0 ? NOT_AVAILABLE : `${passed} of ${decided}`];
+    }),
+  };
+}
+
+function section(table: ModelTable): Section {
+  const { decided, passed } = tally(table);
+  const state = decided === 0 ? ROLE[table.role] : `${passed} of ${plural(decided, 'point')} hold`;
+  return {
+    id: table.id.toLowerCase(),
+    title: `${table.id} ${table.title}`,
+    blocks: [
+      {
+        kind: 'facts',
+        facts: [
+          { label: 'Result', value: `${state} (${ROLE[table.role]})` },
+          { label: 'Source', value: table.source },
+          { label: 'Basis', value: table.basis },
+        ],
+      },
+      { kind: 'charts', names: tableCharts(table).map(({ name }) => name) },
+      pointTable(table),
+      ...(table.notes.length === 0 ? [] : [{ kind: 'list' as const, items: table.notes }]),
+    ],
+  };
+}
+
+function pointTable(table: ModelTable): Table {
+  return {
+    kind: 'table',
+    caption: `Points of ${table.id}`,
+    columns: [
+      words('curve'),
+      words('point'),
+      figures('published'),
+      figures('modelled'),
+      figures('error'),
+      figures('allowed', { wideOnly: true }),
+      words('use', { wideOnly: true }),
+      words('result'),
+    ],
+    rows: table.points.map((point) => [
+      point.series,
+      point.label,
+      amount(point.published, point.unit),
+      amount(point.modelled, point.unit),
+      error(point),
+      tolerance(point),
+      point.use,
+      verdict(point),
+    ]),
+  };
+}
+
+function amount(value: number | null, unit: string): string {
+  return value === null ? NOT_AVAILABLE : `${formatQuotient(value)} ${unit}`;
+}
+
+function error({ error: value, tolerance: bound, unit }: ModelPoint): string {
+  if (value === null) return NOT_AVAILABLE;
+  const sign = value > 0 ? '+' : '';
+  if (bound === null || bound.kind === 'relative') return `${sign}${(value * 100).toFixed(1)} %`;
+  return `${sign}${formatQuotient(value)} ${unit}`;
+}
+
+function tolerance({ tolerance: bound, unit }: ModelPoint): string {
+  switch (bound?.kind) {
+    case undefined:
+      return NOT_AVAILABLE;
+    case 'relative':
+      return `± ${formatQuotient(bound.share * 100)} %`;
+    case 'absolute':
+      return `± ${formatQuotient(bound.amount)} ${unit}`;
+    case 'at-most':
+      return 'at most';
+    case 'at-least':
+      return 'at least';
+  }
+}
+
+function verdict({ pass, note }: ModelPoint): string {
+  const state = pass === null ? NOT_AVAILABLE : pass ? 'holds' : 'FAILS';
+  return note === undefined ? state : `${state}: ${note}`;
+}
