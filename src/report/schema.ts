@@ -40,6 +40,10 @@ const provenanceSchema = z.strictObject({
   measured_share: measure,
   inferred_share: measure,
   synthetic_share: measure,
+  inferred_columns: z
+    .strictObject({ size: count, direction: count, time: count })
+    .nullable()
+    .describe('Measured rows of which one column was inferred; null when the bundle does not say.'),
 });
 
 const identitySchema = z.strictObject({

@@ -2,7 +2,7 @@
 import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import { BundleReader } from './reader.ts';
-import { type Manifest, type ProvenanceSplit, RESULT_UNKNOWN } from './schema.ts';
+import { type InferredColumns, type Manifest, type ProvenanceSplit, RESULT_UNKNOWN } from './schema.ts';
 
 /** Version of {@link Inspection}. */
 const SCHEMA_VERSION = 1;
@@ -37,6 +37,8 @@ export interface Inspection {
   readonly streams: readonly { readonly name: string; readonly rows: number; readonly size_bytes: number }[];
   readonly dmaRows: number;
   readonly provenance: ProvenanceSplit;
+  /** Measured rows of which a column was inferred; null when the bundle does not say. */
+  readonly inferredColumns: InferredColumns | null;
   /** Control rows by op, in the order of the ops' names. */
   readonly controlOps: Readonly<Record<string, number>>;
   readonly lostEvents: number;
@@ -72,6 +74,7 @@ export function inspectBundle(path: string): Inspection {
       streams,
       dmaRows,
       provenance: manifest.provenance.dma,
+      inferredColumns: manifest.provenance.inferredColumns ?? null,
       controlOps: ops,
       lostEvents: manifest.lostEvents,
       diagnostics: manifest.diagnostics,
@@ -164,6 +167,12 @@ function answers(
   ];
 }
 
+function inferredColumnsText({ provenance, inferredColumns }: Inspection): string[] {
+  if (inferredColumns === null || provenance.measured === 0) return [];
+  const { size, direction, time } = inferredColumns;
+  return [`    of the measured, inferred are: size of ${size}, direction of ${direction}, time of ${time}`];
+}
+
 /** The summary as text. */
 export function formatInspection(inspection: Inspection): string {
   const { origin, window_ns, provenance } = inspection;
@@ -173,6 +182,7 @@ export function formatInspection(inspection: Inspection): string {
     `  origin: ${[origin.importer, origin.tool, origin.kernel].filter((part) => part !== '').join(', ')}; clock ${origin.clock}`,
     `  window: ${window_ns.span} ns (${window_ns.start} .. ${window_ns.end}); pacing ${inspection.pacing.default}: ${inspection.pacing.reason}`,
     `  DMA rows: ${inspection.dmaRows} (${provenance.measured} measured, ${provenance.inferred} inferred, ${provenance.synthetic} synthetic)`,
+    ...inferredColumnsText(inspection),
     `  lost events: ${inspection.lostEvents}`,
     'units:',
     ...inspection.units.map((unit, index) => `  ${index}: ${unit.name} ${unit.mode}, ${unit.stage} stage`),

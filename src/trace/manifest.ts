@@ -61,7 +61,10 @@ export const MANIFEST_SCHEMA = z.strictObject({
   dmaPolicy: z.strictObject({ flushMode: z.enum(['strict', 'lazy']) }),
   pacing: z.strictObject({ default: z.enum(['recorded', 'closed']), reason: z.string() }),
   topology: z.strictObject({ units: z.array(unit), devices: z.array(device) }),
-  provenance: z.strictObject({ dma: z.strictObject({ measured: count, inferred: count, synthetic: count }) }),
+  provenance: z.strictObject({
+    dma: z.strictObject({ measured: count, inferred: count, synthetic: count }),
+    inferredColumns: z.strictObject({ size: count, direction: count, time: count }).optional(),
+  }),
   lostEvents: count,
   streams: z.record(
     z.string().refine((name) => streamSchema(name) !== undefined, 'no stream of this format'),

@@ -295,6 +295,13 @@ export interface ProvenanceSplit {
   readonly synthetic: number;
 }
 
+/** Measured DMA rows of which one column was inferred. Counts of DMA rows. */
+export interface InferredColumns {
+  readonly size: number;
+  readonly direction: number;
+  readonly time: number;
+}
+
 /** One IOMMU unit of the recorded machine. */
 export interface UnitTopology {
   readonly name: string;
@@ -381,7 +388,11 @@ export interface Manifest {
     readonly reason: string;
   };
   readonly topology: { readonly units: readonly UnitTopology[]; readonly devices: readonly DeviceTopology[] };
-  readonly provenance: { readonly dma: ProvenanceSplit };
+  readonly provenance: {
+    readonly dma: ProvenanceSplit;
+    /** Undefined in bundles that were written before it was counted. */
+    readonly inferredColumns?: InferredColumns | undefined;
+  };
   readonly lostEvents: number;
   /** Keyed by stream: `control`, `frames`, `initial`, `dma-<unit>`, `observed-...`. */
   readonly streams: Readonly<Record<string, StreamEntry>>;

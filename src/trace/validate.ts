@@ -82,6 +82,7 @@ function checkRows(bundle: BundleReader, sound: ReadonlySet<string>, problems: P
   if (sound.has('initial')) checkInitial(bundle, at('initial'));
   const sequenced: StreamName[] = ['control'];
   const split = { measured: 0, inferred: 0, synthetic: 0 };
+  const columns = { size: 0, direction: 0, time: 0 };
   for (let unit = 0; unit < topology.units.length; unit++) {
     const name: StreamName = `dma-${unit}`;
     if (streams[name] !== undefined && !sound.has(name)) continue;
@@ -89,14 +90,29 @@ function checkRows(bundle: BundleReader, sound: ReadonlySet<string>, problems: P
     split.measured += counts.measured;
     split.inferred += counts.inferred;
     split.synthetic += counts.synthetic;
+    columns.size += counts.columns.size;
+    columns.direction += counts.columns.direction;
+    columns.time += counts.columns.time;
     if (sound.has(name)) sequenced.push(name);
     if (sound.has(`observed-dma-${unit}`)) checkObservedDma(bundle, unit, at(`observed-dma-${unit}`));
   }
-  const { measured, inferred, synthetic } = provenance.dma;
-  if (measured + inferred + synthetic !== split.measured + split.inferred + split.synthetic) {
+  const { dma, inferredColumns } = provenance;
+  if (dma.measured + dma.inferred + dma.synthetic !== split.measured + split.inferred + split.synthetic) {
     at('').error(undefined, 'provenance', () => 'the provenance split does not add up to the number of DMA rows');
-  } else if (synthetic !== split.synthetic) {
-    at('').error(undefined, 'provenance', () => `${split.synthetic} DMA rows are synthetic, not ${synthetic}`);
+  } else {
+    for (const kind of ['synthetic', 'measured'] as const) {
+      if (dma[kind] === split[kind]) continue;
+      at('').error(undefined, 'provenance', () => `${split[kind]} DMA rows are ${kind}, not ${dma[kind]}`);
+    }
+  }
+  for (const column of ['size', 'direction', 'time'] as const) {
+    const stated = inferredColumns?.[column];
+    if (stated === undefined || stated === columns[column]) continue;
+    at('').error(
+      undefined,
+      'provenance',
+      () => `${columns[column]} measured DMA rows have an inferred ${column}, not ${stated}`,
+    );
   }
   if (sound.has('observed-submissions')) checkSubmissions(bundle, control.rowCount, at('observed-submissions'));
   if (sound.has('observed-hardware')) checkHardware(bundle, at('observed-hardware'));

@@ -1,5 +1,6 @@
 /** Identity and provenance in words and tables. */
 import { formatCount, formatDuration, formatShare, plural } from '../format.ts';
+import { inferredColumnsText } from '../inferred-columns.ts';
 import type { IdentitySection, ReportCase, ReportModel } from '../schema.ts';
 import { type Block, type Fact, figures, type Section, type Table, words } from './block.ts';
 
@@ -36,9 +37,10 @@ function runFacts(model: ReportModel, facts: ReportCase): Fact[] {
 function traceFacts(identity: IdentitySection | null): Fact[] {
   if (identity === null) return [];
   const { provenance } = identity;
+  const columns = inferredColumnsText(provenance);
   return [
     { label: 'trace', value: identity.description },
-    { label: 'recorded with', value: `${identity.tool}; kernel ${identity.kernel}; clock ${identity.clock}` },
+    { label: 'recorded with', value: recorder(identity) },
     ...(identity.command_line === null
       ? []
       : [{ label: 'kernel command line', value: identity.command_line, code: true }]),
@@ -46,11 +48,15 @@ function traceFacts(identity: IdentitySection | null): Fact[] {
     { label: 'unmap policy', value: identity.flush_mode },
     {
       label: 'DMA rows',
-      value: `${formatShare(provenance.measured_share)} measured, ${formatShare(provenance.inferred_share)} inferred, ${formatShare(provenance.synthetic_share)} synthetic`,
+      value: `${formatShare(provenance.measured_share)} measured, ${formatShare(provenance.inferred_share)} inferred, ${formatShare(provenance.synthetic_share)} synthetic${columns === null ? '' : `; ${columns}`}`,
     },
     { label: 'lost events', value: formatCount(identity.lost_events) },
     { label: 'manifest sha256', value: identity.manifest_sha256, code: true },
   ];
+}
+
+function recorder({ tool, kernel, clock }: IdentitySection): string {
+  return [tool, ...(kernel === '' ? [] : [`kernel ${kernel}`]), `clock ${clock}`].join('; ');
 }
 
 function tables(identity: IdentitySection): Table[] {

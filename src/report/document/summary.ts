@@ -8,6 +8,7 @@ import {
   formatShare,
   plural,
 } from '../format.ts';
+import { inferredColumnsText } from '../inferred-columns.ts';
 import type { ReportCase, ReportModel } from '../schema.ts';
 import type { Badge, Provenance, Tile } from './block.ts';
 
@@ -20,7 +21,7 @@ export function badges(model: ReportModel, { headline, divergences, identity }: 
       : { text: plural(headline.faulted_dma, 'faulted DMA', 'faulted DMA'), tone: 'warn' },
   ];
   if (divergences.compared === 0) list.push({ text: 'nothing compared', tone: 'plain' });
-  else if (divergences.count === 0) list.push({ text: 'matches the recording', tone: 'good' });
+  else if (divergences.count === 0) list.push({ text: 'results match the recording', tone: 'good' });
   else list.push({ text: plural(divergences.count, 'divergence'), tone: 'bad' });
   const lost = identity?.lost_events ?? 0;
   if (lost > 0) list.push({ text: `${plural(lost, 'event')} lost`, tone: 'warn' });
@@ -87,6 +88,7 @@ export function tiles({ headline, latency, invalidation, timeline, faults }: Rep
 export function provenance({ identity, divergences }: ReportCase): Provenance | null {
   if (identity === null) return null;
   const { provenance: split } = identity;
+  const columns = inferredColumnsText(split);
   const part = (name: string, rows: number, share: number | null) => ({
     name,
     share: share ?? 0,
@@ -99,11 +101,12 @@ export function provenance({ identity, divergences }: ReportCase): Provenance | 
       part('synthetic', split.synthetic, split.synthetic_share),
     ],
     notes: [
+      ...(columns === null ? [] : [columns]),
       `${plural(identity.lost_events ?? 0, 'event')} lost`,
       divergences.compared === 0
         ? 'no control-plane result compared'
         : `${formatCount(divergences.count)} of ${formatCount(divergences.compared)} control-plane results diverge`,
-      `recorded on ${identity.tool}, kernel ${identity.kernel}`,
+      `recorded on ${identity.tool}${identity.kernel === '' ? '' : `, kernel ${identity.kernel}`}`,
     ],
   };
 }

@@ -2,7 +2,9 @@
  * The questions that the first screen answers, each with the number behind the answer. A question that this run cannot
  * answer says so and names the command that can.
  */
+
 import { formatCount, formatDuration, formatQuotient, formatShare, plural } from '../format.ts';
+import { inferredColumnsText } from '../inferred-columns.ts';
 import type { ReportCase } from '../schema.ts';
 
 /** A case before its answers and charts are known. */
@@ -146,12 +148,13 @@ function trust({ identity, divergences }: CaseFacts, assumptionShare: number | n
     return { question, answered: false, answer: `The bundle's manifest is not readable. ${compared}${assumed}` };
   }
   const { provenance, lost_events } = identity;
+  const columns = inferredColumnsText(provenance);
   return {
     question,
     answered: true,
     answer:
       `DMA rows are ${formatShare(provenance.measured_share)} measured, ${formatShare(provenance.inferred_share)} inferred, ` +
-      `${formatShare(provenance.synthetic_share)} synthetic; ${plural(lost_events ?? 0, 'event')} lost. ${compared}${assumed}`,
+      `${formatShare(provenance.synthetic_share)} synthetic${columns === null ? '' : ` (${columns})`}; ${plural(lost_events ?? 0, 'event')} lost. ${compared}${assumed}`,
   };
 }
 

@@ -34,7 +34,10 @@ const manifestFacts = z.object({
       }),
     ),
   }),
-  provenance: z.object({ dma: z.object({ measured: count, inferred: count, synthetic: count }) }),
+  provenance: z.object({
+    dma: z.object({ measured: count, inferred: count, synthetic: count }),
+    inferredColumns: z.object({ size: count, direction: count, time: count }).optional(),
+  }),
   lostEvents: count,
   streams: z.record(z.string(), z.object({ file: z.string(), rows: count, sha256: z.string() })),
   diagnostics: z.array(z.object({ code: z.string(), severity: z.string(), count, first: z.string() })),
@@ -52,6 +55,7 @@ export function identitySection(data: Pick<CaseData, 'identity' | 'diagnostics'>
   if (manifest === undefined || data.identity === undefined) return null;
   const { measured, inferred, synthetic } = manifest.provenance.dma;
   const rows = measured + inferred + synthetic;
+  const columns = manifest.provenance.inferredColumns;
   const units = manifest.topology.units;
   return {
     manifest_sha256: data.identity.manifestSha256,
@@ -84,6 +88,7 @@ export function identitySection(data: Pick<CaseData, 'identity' | 'diagnostics'>
       measured_share: ratio(measured, rows),
       inferred_share: ratio(inferred, rows),
       synthetic_share: ratio(synthetic, rows),
+      inferred_columns: columns === undefined ? null : { ...columns },
     },
     lost_events: manifest.lostEvents,
     import_diagnostics: manifest.diagnostics.map(({ code, severity, count: times, first }) => ({

@@ -4,6 +4,7 @@ import type { Chart } from '../charts/chart.ts';
 import type { Badge, Block, Chapter, Provenance, ReportDocument, Section, Tile } from '../document/block.ts';
 import { modelCardChapter } from '../document/model-card.ts';
 import { formatCount, formatDuration, formatShare, plural } from '../format.ts';
+import { inferredColumnsText } from '../inferred-columns.ts';
 import { nsFromPs } from '../quantities.ts';
 import { modelCardSection } from '../sections/model-card.ts';
 import { studyCharts } from './charts.ts';
@@ -140,6 +141,7 @@ function tiles(study: StudyCase): Tile[] {
 function provenance({ identity }: StudyCase): Provenance | null {
   if (identity === null) return null;
   const split = identity.provenance;
+  const columns = inferredColumnsText(split);
   const part = (name: string, rows: number, share: number | null) => ({
     name,
     share: share ?? 0,
@@ -152,6 +154,7 @@ function provenance({ identity }: StudyCase): Provenance | null {
       part('synthetic', split.synthetic, split.synthetic_share),
     ],
     notes: [
+      ...(columns === null ? [] : [columns]),
       `${plural(identity.lost_events ?? 0, 'event')} lost`,
       `recorded with ${identity.tool}`,
       identity.description,

@@ -1,7 +1,8 @@
 /** Checks `dma-<unit>.arrow` and what the control stream waits for in it. */
 import { nsFromWords } from '../../units.ts';
+import { countInferredColumns } from '../provenance.ts';
 import type { BundleReader } from '../reader.ts';
-import { DmaProvenance, type ProvenanceSplit } from '../schema.ts';
+import { DmaProvenance, type InferredColumns, type ProvenanceSplit } from '../schema.ts';
 import type { ControlFacts, DmaWait } from './control-check.ts';
 import { OrderCheck } from './order-check.ts';
 import type { FileProblems } from './problems.ts';
@@ -18,6 +19,12 @@ const ALL_FLAGS = 7;
 const RESERVED_AT = 6;
 const ALL_PROVENANCE = Object.values(DmaProvenance).reduce((all, bit) => all | bit, 0);
 
+/** How the rows of a unit are known. */
+export interface DmaProvenanceCounts extends ProvenanceSplit {
+  /** Measured rows by the columns that were inferred. */
+  readonly columns: InferredColumns;
+}
+
 /** Checks the DMA rows of a unit; gives the split of rows by provenance. */
 export function checkDma(
   bundle: BundleReader,
@@ -25,8 +32,8 @@ export function checkDma(
   control: ControlFacts,
   problems: FileProblems,
   controlProblems: FileProblems,
-): ProvenanceSplit {
-  const split = { measured: 0, inferred: 0, synthetic: 0 };
+): DmaProvenanceCounts {
+  const split = { measured: 0, inferred: 0, synthetic: 0, columns: { size: 0, direction: 0, time: 0 } };
   const stream = bundle.dma(unit);
   const waits = control.waits.filter((wait) => wait.unit === unit).sort((a, b) => a.dmaRow - b.dmaRow);
   const rows = stream?.rowCount ?? 0;
@@ -58,9 +65,10 @@ export function checkDma(
         problems.error(row, 'flags', () => `flags ${flags}`);
       const provenance = columns.provenance[i]!;
       if (provenance > ALL_PROVENANCE) problems.error(row, 'provenance', () => `provenance ${provenance}`);
-      if (provenance === 0) split.measured++;
-      else if ((provenance & DmaProvenance.synthetic) !== 0) split.synthetic++;
-      else split.inferred++;
+      if ((provenance & DmaProvenance.synthetic) !== 0) split.synthetic++;
+      else if ((provenance & DmaProvenance.inferred) !== 0) split.inferred++;
+      else split.measured++;
+      countInferredColumns(split.columns, provenance);
       const after = columns.afterControl[i]!;
       if (after > control.rowCount)
         problems.error(row, 'afterControl', () => `control row ${after - 1} does not exist`);

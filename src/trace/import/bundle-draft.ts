@@ -1,10 +1,12 @@
 /** An import's result before it is written: the rows of every stream and what the manifest says. */
 import type { WritableRow } from '../columns.ts';
+import { countInferredColumns } from '../provenance.ts';
 import type {
   CONTROL_SCHEMA,
   DMA_SCHEMA,
   FRAMES_SCHEMA,
   INITIAL_SCHEMA,
+  InferredColumns,
   Manifest,
   OBSERVED_DMA_SCHEMA,
   OBSERVED_HARDWARE_SCHEMA,
@@ -78,6 +80,13 @@ export function writeDraft(path: string, options: BundleWriterOptions, draft: Bu
     for (const row of draft.submissions) writer.stream('observed-submissions').append(row);
     for (const row of draft.hardware) writer.stream('observed-hardware').append(row);
     for (const row of draft.tables) writer.stream('observed-tables').append(row);
-    return draft.manifest;
+    const { dma } = draft.manifest.provenance;
+    return { ...draft.manifest, provenance: { dma, inferredColumns: inferredColumns(draft.units) } };
   });
+}
+
+function inferredColumns(units: readonly UnitDraft[]): InferredColumns {
+  const counts = { size: 0, direction: 0, time: 0 };
+  for (const { dma } of units) for (const { provenance } of dma) countInferredColumns(counts, provenance);
+  return counts;
 }

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 import { reportDocument } from '../../../src/report/document/document.ts';
+import { provenance as summaryProvenance } from '../../../src/report/document/summary.ts';
 import { reportJson } from '../../../src/report/json.ts';
 import { buildReport } from '../../../src/report/model.ts';
 import { reportSchema } from '../../../src/report/schema.ts';
@@ -89,6 +90,19 @@ test('provenance shares and losses come from the manifest', () => {
   const { identity } = only(run.jobs, { workloads });
   expect(identity?.provenance).toMatchObject({ measured_share: 0.25, inferred_share: 0.5, synthetic_share: 0.25 });
   expect(identity?.lost_events).toBe(17);
+});
+
+test('the first screen says which columns of measured rows were inferred', () => {
+  const run = runResult();
+  const provenance = {
+    dma: { measured: 4, inferred: 0, synthetic: 0 },
+    inferredColumns: { size: 4, direction: 1, time: 0 },
+  };
+  const workloads = run.workloads.map((workload) => ({ ...workload, manifest: manifest({ provenance }) }));
+  const facts = only(run.jobs, { workloads });
+  const words = 'size inferred in 100.0 % and direction in 25.0 % of the measured rows';
+  expect(facts.answers.find(({ question }) => question.startsWith('How far'))?.answer).toContain(words);
+  expect(summaryProvenance(facts)?.notes).toContain(words);
 });
 
 test('a manifest that is not one is reported as unknown provenance, not as a crash', () => {

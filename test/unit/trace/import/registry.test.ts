@@ -1,10 +1,11 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { draftTrace, importers, importTrace } from '../../../../src/trace/import/registry.ts';
 import { formatImportSummary } from '../../../../src/trace/import/summary.ts';
+import { readManifest } from '../../../../src/trace/manifest.ts';
 import { validateBundle } from '../../../../src/trace/validate.ts';
 
 let folder = '';
@@ -54,6 +55,18 @@ describe('the importers', () => {
     const summary = await importTrace({ ...request(recording('vfio-edu-live')), output });
     expect(validateBundle(output)).toMatchObject({ valid: true });
     expect(formatImportSummary(summary)).toContain('dma rows       304, learned 0');
+    const { provenance } = readManifest(output).manifest;
+    expect(provenance).toEqual({
+      dma: { measured: 304, inferred: 0, synthetic: 0 },
+      inferredColumns: { size: 304, direction: expect.any(Number), time: 0 },
+    });
+    writeFileSync(
+      join(output, 'manifest.json'),
+      readFileSync(join(output, 'manifest.json'), 'utf8').replace('"size": 304', '"size": 303'),
+    );
+    expect(validateBundle(output).problems.map(({ reason }) => reason)).toEqual([
+      '304 measured DMA rows have an inferred size, not 303',
+    ]);
   });
 
   it('mark all DMA of plain ftrace as inferred, and none of a device-model log', async () => {
