@@ -1,6 +1,6 @@
 /** Writes a report into a folder, whole or not at all. */
-import { mkdir, mkdtemp, readdir, rename, rm, writeFile } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { access, constants, mkdir, mkdtemp, readdir, rename, rm, writeFile } from 'node:fs/promises';
+import { dirname, join, resolve } from 'node:path';
 import { ConfigError } from '../input-error.ts';
 import type { RunResult } from '../replay/protocol.ts';
 import { RUN_FILE, serializeRun } from '../replay/run-folder.ts';
@@ -95,7 +95,11 @@ export async function writeRunFolder(
   await checkRunFolder(directory, { formats, overwrite });
   const files = await reportFiles(result, { formats: formats.filter(isReportFormat) });
   if (keepRun) files.set(RUN_FILE, serializeRun(result));
+  const stale = (await entries(directory)).filter((name) => REPORT_FILE.test(name) && !files.has(name));
   await writeFiles(directory, files);
+  // Parts of the report that was replaced would tell of another run.
+  if (!files.has('index.html')) stale.push('charts');
+  for (const name of stale) await rm(join(directory, name), { recursive: true, force: true });
   return [...files.keys()];
 }
 
@@ -109,8 +113,30 @@ export async function checkRunFolder(
       throw new ConfigError({ source: '--format', reason: `"${format}" is none of ${REPORT_FORMATS.join(', ')}` });
     }
   }
-  if (!overwrite && (await entries(directory)).length > 0) {
+  const names = await entries(directory);
+  if (names.length > 0 && !overwrite) {
     throw new ConfigError({ source: directory, reason: 'the folder exists and is not empty' });
+  }
+  // Never write into a folder that is something else than a report.
+  if (names.length > 0 && !names.some((name) => REPORT_FILE.test(name))) {
+    throw new ConfigError({ source: directory, reason: 'the folder holds no report; it will not be replaced' });
+  }
+  await checkWritable(directory);
+}
+
+/** Files by which a folder is known to hold a report, a study or a validation. */
+const REPORT_FILE = /^(run\.json|index\.html|(report|study|model-validation)\.(json|txt|md))$/;
+
+/** Throws {@link ConfigError} when the folder, or the nearest one above it that exists, may not be written. */
+async function checkWritable(directory: string): Promise<void> {
+  for (let path = resolve(directory); ; path = dirname(path)) {
+    try {
+      return await access(path, constants.W_OK);
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException;
+      if (code === 'ENOENT' && dirname(path) !== path) continue;
+      throw new ConfigError({ source: directory, reason: `cannot be written (${code})` });
+    }
   }
 }
 

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { ConfigError } from '../../../src/input-error.ts';
 import { reportSchema } from '../../../src/report/schema.ts';
-import { reportFiles, writeReport, writeRunFolder } from '../../../src/report/writer.ts';
+import { checkRunFolder, reportFiles, writeReport, writeRunFolder } from '../../../src/report/writer.ts';
 import { jobResult, runResult } from '../../support/run-result-builder.ts';
 
 let folder: string;
@@ -89,10 +89,30 @@ test('a write that fails leaves no staging folder behind', async () => {
 
 test('a run folder that exists is refused unless it may be replaced', async () => {
   const run = runResult([jobResult({ requests: 300 })]);
-  await writeFile(join(folder, 'notes'), 'mine');
+  await writeRunFolder(run, folder, { formats: ['json'] });
   await expect(writeRunFolder(run, folder, { formats: ['json'] })).rejects.toThrow(ConfigError);
   await writeRunFolder(run, folder, { formats: ['json'], overwrite: true });
-  expect((await readdir(folder)).sort()).toEqual(['notes', 'report.json', 'run.json']);
+  expect((await readdir(folder)).sort()).toEqual(['report.json', 'run.json']);
+});
+
+test('replacing leaves nothing of the old report, and what is not a report alone', async () => {
+  const run = runResult([jobResult({ requests: 300 })]);
+  await writeRunFolder(run, folder);
+  await writeFile(join(folder, 'notes'), 'mine');
+  await writeRunFolder(run, folder, { formats: ['text'], overwrite: true });
+  expect((await readdir(folder)).sort()).toEqual(['notes', 'report.txt', 'run.json']);
+});
+
+test('a folder that holds something else is never replaced', async () => {
+  await writeFile(join(folder, 'notes'), 'mine');
+  const write = writeRunFolder(runResult(), folder, { overwrite: true });
+  await expect(write).rejects.toThrow('the folder holds no report; it will not be replaced');
+});
+
+test('a folder that cannot be written is a usage error before any work starts', async () => {
+  await writeFile(join(folder, 'file'), '');
+  await expect(checkRunFolder(join(folder, 'file', 'run'))).rejects.toThrow(ConfigError);
+  await expect(checkRunFolder(join(folder, 'not', 'yet', 'run'))).resolves.toBeUndefined();
 });
 
 test('a format that does not exist is a usage error that names those that do', async () => {
