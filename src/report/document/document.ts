@@ -44,6 +44,8 @@ function chapter(model: ReportModel, facts: ReportCase): Chapter {
 }
 
 function overview(model: ReportModel): Block[] {
+  const varies = (key: 'hardware_profile' | 'kernel_profile' | 'scenario'): boolean =>
+    new Set(model.cases.map((facts) => facts[key])).size > 1;
   const blocks: Block[] = [];
   if (model.cases.length === 0) blocks.push({ kind: 'paragraph', text: 'No job of this run produced a result.' });
   if (!model.complete) {
@@ -74,9 +76,9 @@ function overview(model: ReportModel): Block[] {
       caption: 'Cases of this run',
       columns: [
         words('workload'),
-        words('hardware', { wideOnly: true }),
-        words('kernel', { wideOnly: true }),
-        words('scenario', { wideOnly: true }),
+        words('hardware', { wideOnly: !varies('hardware_profile') }),
+        words('kernel', { wideOnly: !varies('kernel_profile') }),
+        words('scenario', { wideOnly: !varies('scenario') }),
         figures('p50'),
         figures('p99'),
         figures('throughput'),
