@@ -21,6 +21,9 @@ interface RunOptions {
   readonly format: string;
 }
 
+/** What a user opens, of the files of a run folder. */
+const REPORT_PAGES: readonly string[] = ['index.html', 'report.txt', 'report.md', 'report.json'];
+
 /** Registers `run`. */
 export function registerRun(program: Command, context: CommandContext): void {
   program
@@ -61,9 +64,11 @@ export function registerRun(program: Command, context: CommandContext): void {
           progress.stop();
         }
       });
-      await writeRunFolder(result.run, options.output, target);
+      const written = await writeRunFolder(result.run, options.output, target);
       for (const failure of result.run.failures) context.console.talk(`failed: ${failure.key}: ${failure.error}`);
-      context.console.talk(`report: ${options.output}/index.html (also report.txt, report.md, report.json)`);
+      const [first, ...others] = written.filter((path) => REPORT_PAGES.includes(path));
+      const also = others.length === 0 ? '' : ` (also ${others.join(', ')})`;
+      context.console.talk(`report: ${options.output}/${first}${also}`);
       context.exit(result.interrupted ? ExitCode.interrupted : result.exitCode);
     });
 }
