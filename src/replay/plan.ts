@@ -78,10 +78,14 @@ export function compareKeys(a: string, b: string): number {
 
 /** Names made unique by appending `~2`, `~3` ... to repeats, in order. */
 export function uniqueNames(names: readonly string[]): string[] {
-  const seen = new Map<string, number>();
+  // A name that a bundle really has is never given to another.
+  const taken = new Set<string>(names);
+  const seen = new Set<string>();
   return names.map((name) => {
-    const count = (seen.get(name) ?? 0) + 1;
-    seen.set(name, count);
-    return count === 1 ? name : `${name}~${count}`;
+    let unique = name;
+    for (let count = 2; seen.has(unique) || (unique !== name && taken.has(unique)); count++)
+      unique = `${name}~${count}`;
+    seen.add(unique);
+    return unique;
   });
 }

@@ -138,5 +138,6 @@ describe('jobs', () => {
 
   test('repeated names get numbers', () => {
     expect(uniqueNames(['x', 'y', 'x', 'x'])).toEqual(['x', 'y', 'x~2', 'x~3']);
+    expect(uniqueNames(['x', 'x', 'x~2'])).toEqual(['x', 'x~3', 'x~2']);
   });
 });
