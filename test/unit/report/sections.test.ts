@@ -32,7 +32,14 @@ test.each([
 });
 
 test('only events that change nothing in the IOMMU have no class', () => {
-  expect(CONTROL_OPS.filter((op) => controlClass(op) === 'other')).toEqual(['marker', 'lost_events', 'device_dma']);
+  expect(CONTROL_OPS.filter((op) => controlClass(op) === 'other')).toEqual([
+    'marker',
+    'lost_events',
+    'device_dma',
+    'vfio_pin_pages',
+    'vfio_unpin_pages',
+    'vfio_dma_rw',
+  ]);
 });
 
 test('short names stay unique', () => {
