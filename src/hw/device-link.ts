@@ -45,7 +45,20 @@ export interface LinkTiming {
 }
 
 /** Indices of {@link DeviceLinks.ticks}: one request from earliest issue to completion. */
-export const LinkTick = { earliest: 0, window: 1, issue: 2, arrival: 3, ready: 4, memory: 5, done: 6 } as const;
+export const LinkTick = {
+  earliest: 0,
+  window: 1,
+  issue: 2,
+  arrival: 3,
+  ready: 4,
+  memory: 5,
+  done: 6,
+  /** Arrival of the request's last TLP. */
+  lastArrival: 7,
+  /** First of the tags or credits that come back, and what lies between two: arguments of giveBack. */
+  returned: 8,
+  spacing: 9,
+} as const;
 const EARLIEST = LinkTick.earliest;
 const WINDOW = LinkTick.window;
 const ISSUE = LinkTick.issue;
@@ -53,18 +66,36 @@ const ARRIVAL = LinkTick.arrival;
 const READY = LinkTick.ready;
 const MEMORY = LinkTick.memory;
 const DONE = LinkTick.done;
-/** Arrival of the request's last TLP. */
-const LAST_ARRIVAL = 7;
+const LAST_ARRIVAL = LinkTick.lastArrival;
+const RETURNED = LinkTick.returned;
+const SPACING = LinkTick.spacing;
 
-/** Words of one port in DeviceLinks: figures of the current request size, then state. */
-const PORT_STRIDE = 8;
-const SIZE = 0;
-const STEP = 1;
-const SERIAL = 2;
-const DOWN_TOTAL = 3;
-const DOWN_STEP = 4;
-const NEXT_ISSUE = 5;
-const HOLD = 6;
+/** [bytes] Longest request: a page. */
+export const MAX_REQUEST_BYTES = 4096;
+
+/** Indices of {@link DeviceLinks.shapes} within one request size of one direction, in [ps]. */
+export const RequestShape = {
+  /** Between the issues of two TLPs of the request. */
+  step: 0,
+  /** One TLP on the up link. */
+  serial: 1,
+  /** All completions on the down link; completions of one TLP. */
+  downTotal: 2,
+  downStep: 3,
+  /** From the last data at the device to its tag being free. */
+  hold: 4,
+} as const;
+const STEP = RequestShape.step;
+const SERIAL = RequestShape.serial;
+const DOWN_TOTAL = RequestShape.downTotal;
+const DOWN_STEP = RequestShape.downStep;
+const HOLD = RequestShape.hold;
+
+/** Indices of {@link DeviceLinks.devices} within one device, in [ps]; `nextIssue` of reads, then of writes. */
+export const DevicePort = { upFree: 0, downFree: 1, nextIssue: 2 } as const;
+const UP_FREE = DevicePort.upFree;
+const DOWN_FREE = DevicePort.downFree;
+const NEXT_ISSUE = DevicePort.nextIssue;
 
 /** Links of all devices of a machine. A port is `device * 2 + direction` (0 read, 1 write). */
 export class DeviceLinks {
@@ -72,18 +103,24 @@ export class DeviceLinks {
   readonly maxReadChunkBytes: number;
   readonly maxWriteChunkBytes: number;
   /** [ps] The request being handled, by {@link LinkTick}. */
-  readonly ticks = new Float64Array(8);
+  readonly ticks = new Float64Array(10);
 
-  readonly #timing: LinkTiming;
-  readonly #port: Float64Array;
-  /** Per port: TLPs of the current request size, their window, TLPs issued so far. */
-  readonly #counts: Int32Array;
+  readonly timing: LinkTiming;
+  /** [ps] Figures of each request size, 8 words each: reads of 0 .. 4096 bytes, then writes. See {@link RequestShape}. */
+  readonly shapes: Float64Array;
+  /** Likewise, 2 words each: TLPs (0 = figures not known yet) and their window. */
+  readonly shapeTlps: Int32Array;
+  /** [ps] Per device, 4 words: {@link DevicePort}. */
+  readonly devices: Float64Array;
+  /** Per port: TLPs issued so far. */
+  readonly heads: Int32Array;
   /** [ps] Per port: when tags or credits came or come back, ascending; the last 2^ringShift of them. */
-  readonly #ring: Float64Array;
-  readonly #ringShift: number;
-  readonly #ringMask: number;
-  /** [ps] Per device: up link free, down link free. */
-  readonly #linkFree: Float64Array;
+  readonly ring: Float64Array;
+  readonly ringShift: number;
+  readonly ringMask: number;
+  /** Per port: number of the shape of the request being handled. */
+  readonly shape: Int32Array;
+
   readonly #oneWayTicks: number;
   readonly #memoryReadTicks: number;
   readonly #memoryWriteTicks: number;
@@ -91,19 +128,22 @@ export class DeviceLinks {
 
   /** `hitTicks`: what the IOMMU adds to a request at least [ps]. */
   constructor(timing: LinkTiming, deviceCount: number, hitTicks: number) {
-    this.#timing = timing;
+    this.timing = timing;
     this.#oneWayTicks = timing.oneWayTicks;
     this.#memoryReadTicks = timing.memoryReadTicks;
     this.#memoryWriteTicks = timing.memoryWriteTicks;
     this.#hitTicks = hitTicks;
     const largest = Math.max(...timing.readWindow, ...timing.writeWindow);
     assert(Math.min(...timing.readWindow, ...timing.writeWindow) >= 1, 'a device window holds at least one request');
-    this.#ringShift = Math.ceil(Math.log2(largest + 1)) + 1;
-    this.#ringMask = 2 ** this.#ringShift - 1;
-    this.#port = new Float64Array(deviceCount * 2 * PORT_STRIDE);
-    this.#counts = new Int32Array(deviceCount * 2 * 4);
-    this.#ring = new Float64Array((deviceCount * 2) << this.#ringShift);
-    this.#linkFree = new Float64Array(deviceCount * 2);
+    this.ringShift = Math.ceil(Math.log2(largest + 1)) + 1;
+    this.ringMask = 2 ** this.ringShift - 1;
+    const shapes = (MAX_REQUEST_BYTES + 1) * 2;
+    this.shapes = new Float64Array(shapes * 8);
+    this.shapeTlps = new Int32Array(shapes * 2);
+    this.shape = new Int32Array(deviceCount * 2);
+    this.devices = new Float64Array(deviceCount * 4);
+    this.heads = new Int32Array(deviceCount * 2);
+    this.ring = new Float64Array((deviceCount * 2) << this.ringShift);
     this.maxReadChunkBytes = timing.maxReadRequestBytes * windowOf(timing, 0, timing.maxReadRequestBytes);
     this.maxWriteChunkBytes = timing.maxPayloadBytes * windowOf(timing, 1, timing.maxPayloadBytes);
   }
@@ -113,42 +153,41 @@ export class DeviceLinks {
    * `ticks[issue]`, and changes nothing but the figures of the request size. @hot
    */
   offer(port: number, bytes: number): void {
-    const { ticks } = this;
-    const words = this.#port;
-    const at = port << 3;
-    if (words[at] !== bytes) this.#measure(port, bytes);
-    const counts = this.#counts;
-    const oldest = (counts[(port << 2) + 2]! - counts[(port << 2) + 1]!) & this.#ringMask;
+    const { ticks, devices } = this;
+    const shape = (port & 1) * (MAX_REQUEST_BYTES + 1) + bytes;
+    if (this.shapeTlps[shape << 1] === 0) this.measure(port & 1, bytes);
+    this.shape[port] = shape;
+    const oldest = (this.heads[port]! - this.shapeTlps[(shape << 1) + 1]!) & this.ringMask;
     let issue = ticks[EARLIEST]!;
-    const returned = this.#ring[(port << this.#ringShift) + oldest]!;
+    const returned = this.ring[(port << this.ringShift) + oldest]!;
     if (returned > issue) issue = returned;
     ticks[WINDOW] = issue;
-    const next = words[at + NEXT_ISSUE]!;
+    const device = (port >> 1) << 2;
+    const next = devices[device + NEXT_ISSUE + (port & 1)]!;
     if (next > issue) issue = next;
-    const free = this.#linkFree[port & ~1]!;
+    const free = devices[device + UP_FREE]!;
     if (free > issue) issue = free;
     ticks[ISSUE] = issue;
   }
 
   /** Issues the request offered last; `ticks[arrival]` is when its first TLP reaches the IOMMU. @hot */
   commit(port: number): void {
-    const { ticks } = this;
-    const words = this.#port;
-    const at = port << 3;
-    const step = words[at + STEP]!;
-    const counts = this.#counts;
-    const tlps = counts[port << 2]!;
+    const { ticks, devices } = this;
+    const shape = this.shape[port]!;
+    const step = this.shapes[(shape << 3) + STEP]!;
+    const tlps = this.shapeTlps[shape << 1]!;
     const issue = ticks[ISSUE]!;
     let last = issue;
     if (tlps > 1) {
       last += (tlps - 1) * step;
-      const tag = (counts[(port << 2) + 2]! + tlps - 1 - counts[(port << 2) + 1]!) & this.#ringMask;
-      const free = this.#ring[(port << this.#ringShift) + tag]!;
+      const tag = (this.heads[port]! + tlps - 1 - this.shapeTlps[(shape << 1) + 1]!) & this.ringMask;
+      const free = this.ring[(port << this.ringShift) + tag]!;
       if (free > last) last = free;
     }
-    const serial = words[at + SERIAL]!;
-    words[at + NEXT_ISSUE] = last + step;
-    this.#linkFree[port & ~1] = last + serial;
+    const serial = this.shapes[(shape << 3) + SERIAL]!;
+    const device = (port >> 1) << 2;
+    devices[device + NEXT_ISSUE + (port & 1)] = last + step;
+    devices[device + UP_FREE] = last + serial;
     const flight = serial + this.#oneWayTicks;
     ticks[LAST_ARRIVAL] = last + flight;
     ticks[ARRIVAL] = issue + flight;
@@ -159,9 +198,9 @@ export class DeviceLinks {
    * reached memory, `ticks[done]` when it was done at the device (read) or globally visible (write). @hot
    */
   complete(port: number): void {
-    const { ticks } = this;
-    const words = this.#port;
-    const at = port << 3;
+    const { ticks, shapes, devices } = this;
+    const shape = this.shape[port]!;
+    const figures = shape << 3;
     let memory = ticks[LAST_ARRIVAL]! + this.#hitTicks;
     const ready = ticks[READY]!;
     if (ready > memory) memory = ready;
@@ -172,31 +211,55 @@ export class DeviceLinks {
       memory += this.#memoryWriteTicks;
       done = memory;
       returned = memory + this.#oneWayTicks;
-      spacing = words[at + STEP]!;
+      spacing = shapes[figures + STEP]!;
     } else {
       memory += this.#memoryReadTicks;
-      spacing = words[at + DOWN_STEP]!;
+      spacing = shapes[figures + DOWN_STEP]!;
       // The down link serves requests in the order of their unhindered data, so that a slow walk delays only itself.
       let sent = ticks[ARRIVAL]! + this.#hitTicks + this.#memoryReadTicks;
-      const free = this.#linkFree[port | 1]!;
+      const down = ((port >> 1) << 2) + DOWN_FREE;
+      const free = devices[down]!;
       if (free > sent) sent = free;
-      sent += words[at + DOWN_TOTAL]!;
-      this.#linkFree[port | 1] = sent;
+      sent += shapes[figures + DOWN_TOTAL]!;
+      devices[down] = sent;
       const received = memory + spacing;
       done = Math.max(received, sent) + this.#oneWayTicks;
-      returned = done + words[at + HOLD]!;
+      returned = done + shapes[figures + HOLD]!;
     }
     ticks[MEMORY] = memory;
     ticks[DONE] = done;
-    const counts = this.#counts;
-    const tlps = counts[port << 2]!;
-    const head = counts[(port << 2) + 2]!;
-    counts[(port << 2) + 2] = (head + tlps) | 0;
-    const ring = this.#ring;
-    const ringBase = port << this.#ringShift;
-    const mask = this.#ringMask;
-    // Tags or credits come back `spacing` apart; the ring stays sorted, since whichever is free first is used next.
-    let tag = returned - (tlps - 1) * spacing;
+    const tlps = this.shapeTlps[shape << 1]!;
+    ticks[RETURNED] = returned - (tlps - 1) * spacing;
+    ticks[SPACING] = spacing;
+    this.giveBack(port, tlps);
+  }
+
+  /** Finishes a request that was answered without memory access (a fault) at `ticks[ready]`. */
+  abort(port: number): void {
+    const { ticks } = this;
+    const done = ticks[READY]! + this.#oneWayTicks;
+    ticks[MEMORY] = ticks[READY]!;
+    ticks[DONE] = done;
+    ticks[RETURNED] = done;
+    ticks[SPACING] = 0;
+    this.giveBack(port, this.tlpCount(port));
+  }
+
+  /** TLPs of the request offered last on the port. @hot */
+  tlpCount(port: number): number {
+    return this.shapeTlps[this.shape[port]! << 1]!;
+  }
+
+  /** `tlps` tags or credits come back from `ticks[returned]` on, `ticks[spacing]` apart. @hot */
+  giveBack(port: number, tlps: number): void {
+    const ring = this.ring;
+    const ringBase = port << this.ringShift;
+    const mask = this.ringMask;
+    const head = this.heads[port]!;
+    this.heads[port] = (head + tlps) | 0;
+    // The ring stays sorted, since whichever is free first is used next.
+    let tag = this.ticks[RETURNED]!;
+    const spacing = this.ticks[SPACING]!;
     for (let tlp = 0; tlp < tlps; tlp++) {
       let at = head + tlp;
       for (let later = ring[ringBase + ((at - 1) & mask)]!; later > tag; later = ring[ringBase + ((at - 1) & mask)]!) {
@@ -208,38 +271,12 @@ export class DeviceLinks {
     }
   }
 
-  /** Finishes a request that was answered without memory access (a fault) at `ticks[ready]`. */
-  abort(port: number): void {
-    const { ticks } = this;
-    const done = ticks[READY]! + this.#oneWayTicks;
-    ticks[MEMORY] = ticks[READY]!;
-    ticks[DONE] = done;
-    const counts = this.#counts;
-    const head = counts[(port << 2) + 2]!;
-    const tlps = counts[port << 2]!;
-    const ring = this.#ring;
-    const ringBase = port << this.#ringShift;
-    const mask = this.#ringMask;
-    for (let tlp = 0; tlp < tlps; tlp++) {
-      let at = head + tlp;
-      for (let later = ring[ringBase + ((at - 1) & mask)]!; later > done; later = ring[ringBase + ((at - 1) & mask)]!) {
-        ring[ringBase + (at & mask)] = later;
-        at--;
-      }
-      ring[ringBase + (at & mask)] = done;
-    }
-    counts[(port << 2) + 2] = (head + tlps) | 0;
-  }
-
-  /** TLPs of the request offered last on the port. @hot */
-  tlpCount(port: number): number {
-    return this.#counts[port << 2]!;
-  }
-
-  /** Figures of a request size; kept until the size changes. */
-  #measure(port: number, bytes: number): void {
-    const timing = this.#timing;
-    const write = (port & 1) === 1;
+  /** Works out the figures of a request size; `direction` 1 = write. */
+  measure(direction: number, bytes: number): void {
+    assert(bytes > 0 && bytes <= MAX_REQUEST_BYTES, `a request of ${bytes} bytes is not within a page`);
+    const { timing } = this;
+    const write = direction === 1;
+    const shape = direction * (MAX_REQUEST_BYTES + 1) + bytes;
     const largest = write ? timing.maxPayloadBytes : timing.maxReadRequestBytes;
     const tlps = Math.ceil(bytes / largest);
     const tlpBytes = Math.min(bytes, largest);
@@ -252,15 +289,14 @@ export class DeviceLinks {
     const share = Math.max(1, bytes / timing.requestBytes[row]!) / tlps;
     const down = write ? 0 : bytes + completions * timing.completionHeaderBytes + tlps * timing.dllpBytes;
     const downTotal = Math.round(down * timing.psPerByte);
-    const at = port * PORT_STRIDE;
-    this.#port[at + SIZE] = bytes;
-    this.#port[at + STEP] = Math.max(Math.round(interval * share), serial);
-    this.#port[at + SERIAL] = serial;
-    this.#port[at + HOLD] = write ? 0 : timing.readHoldTicks[row]!;
-    this.#port[at + DOWN_TOTAL] = downTotal;
-    this.#port[at + DOWN_STEP] = Math.floor(downTotal / tlps);
-    this.#counts[port * 4] = tlps;
-    this.#counts[port * 4 + 1] = (write ? timing.writeWindow : timing.readWindow)[row]!;
+    const at = shape * 8;
+    this.shapes[at + STEP] = Math.max(Math.round(interval * share), serial);
+    this.shapes[at + SERIAL] = serial;
+    this.shapes[at + HOLD] = write ? 0 : timing.readHoldTicks[row]!;
+    this.shapes[at + DOWN_TOTAL] = downTotal;
+    this.shapes[at + DOWN_STEP] = Math.floor(downTotal / tlps);
+    this.shapeTlps[shape * 2] = tlps;
+    this.shapeTlps[shape * 2 + 1] = (write ? timing.writeWindow : timing.readWindow)[row]!;
   }
 }
 

@@ -63,7 +63,6 @@ export class SetAssoc {
   /** value0 and key1 of the entry that the last {@link fill} replaced, -1 when it replaced none. */
   replacedValue0 = -1;
   replacedKey1 = -1;
-
   readonly #policy: number;
   readonly #generations: GroupGenerations;
   readonly #ways: number;
@@ -133,6 +132,14 @@ export class SetAssoc {
       }
     }
     return -1;
+  }
+
+  /** Makes an entry the most recently used, as {@link find} does. @hot */
+  touch(entry: number): void {
+    if (this.#policy === LRU) {
+      if (this.#indexed) this.#moveToFront(entry);
+      else this.tags[(entry << 2) | 3] = this.#tick();
+    } else if (this.#policy === TREE_PLRU) this.#pointAway(entry);
   }
 
   /** As {@link find}, leaving the recency order alone. @hot */

@@ -36,6 +36,10 @@ export const VALUE_SIZE_SHIFT = 14;
 /** value1 bits 31:16. */
 export const VALUE_DID_SHIFT = 16;
 
+/** Hash of {@link Iotlb.recent}: `imul(low ^ imul(key1, RECENT_FACTOR), RECENT_FACTOR) >>> recentShift`. */
+export const RECENT_FACTOR = 0x9e3779b1 | 0;
+const HASH = RECENT_FACTOR;
+
 /** Ranges of at most this many pages are removed page by page; longer ones by one pass over the array. */
 const PROBE_LIMIT = 64;
 const SIZE_SHIFT = 13;
@@ -48,6 +52,12 @@ export function packValue1(domainId: number, size: number, prot: number, pfnHigh
 /** The IOTLB of one unit. */
 export class Iotlb {
   readonly cache: SetAssoc;
+  /**
+   * Where {@link lookup} found 4 KiB pages last, by a hash of the key; a hint that saves scanning the set. Tags tell
+   * whether it still holds, so nothing has to be undone.
+   */
+  readonly recent: Int32Array;
+  readonly recentShift: number;
   readonly #spaces: AddressSpaces;
   readonly #rules: IotlbRules;
 
@@ -55,6 +65,9 @@ export class Iotlb {
     this.#spaces = spaces;
     this.#rules = rules;
     this.cache = new SetAssoc(geometry, spaces.leaf);
+    const bits = Math.min(16, Math.ceil(Math.log2(geometry.entries)) + 3);
+    this.recent = new Int32Array(2 ** bits);
+    this.recentShift = 32 - bits;
   }
 
   /** Entry that translates the page (`low`, `high` = page number words) in `space`, or -1. @hot */
@@ -63,7 +76,11 @@ export class Iotlb {
     const generation = this.#spaces.leaf.current[space]!;
     const base = space << SPACE_SHIFT;
     let entry = -1;
-    if ((sizes & 1) !== 0) entry = this.cache.find(low, base | high, generation);
+    if ((sizes & 1) !== 0) {
+      const key1 = base | high;
+      entry = this.cache.find(low, key1, generation);
+      if (entry >= 0) this.recent[Math.imul(low ^ Math.imul(key1, HASH), HASH) >>> this.recentShift] = entry;
+    }
     if (entry < 0 && sizes > 1) entry = this.#lookupLarge(base, sizes, low, high, generation);
     return entry;
   }
