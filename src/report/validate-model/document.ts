@@ -8,7 +8,7 @@ import {
 } from '../../replay/validate-model/result.ts';
 import type { Badge, Chapter, ReportDocument, Section, Table, Tile } from '../document/block.ts';
 import { figures, words } from '../document/block.ts';
-import { formatQuotient, NOT_AVAILABLE, plural } from '../format.ts';
+import { formatCount, formatQuotient, NOT_AVAILABLE, plural } from '../format.ts';
 import { tableCharts } from './charts.ts';
 
 const ROLE: Readonly<Record<ModelTable['role'], string>> = {
@@ -89,6 +89,18 @@ function tiles(validation: ModelValidation, passed: number, decided: number, hel
       label: 'Predictions that hold',
       value: `${predicted.filter(({ pass }) => pass).length} of ${predicted.length}`,
       detail: 'points nothing was fitted to',
+      alert: false,
+    },
+    {
+      label: 'Without measurements',
+      value: plural(validation.tables.filter(({ role }) => role === 'unvalidated').length, 'table'),
+      detail: 'nothing was published',
+      alert: false,
+    },
+    {
+      label: 'Requests a point',
+      value: formatCount(validation.samples),
+      detail: `in window sweeps, seed ${validation.seed}`,
       alert: false,
     },
   ];

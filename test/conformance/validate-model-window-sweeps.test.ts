@@ -1,0 +1,33 @@
+/** Published window sweeps (pcie-bench/data), with fewer requests than the command and the same tolerances. */
+import { expect, test } from 'vitest';
+import type { ModelPoint, ModelTable } from '../../src/replay/validate-model/result.ts';
+import { V1_LATENCY } from '../../src/replay/validate-model/tables/v1-latency.ts';
+import { V2_BANDWIDTH, V2_HELD_OUT } from '../../src/replay/validate-model/tables/v2-bandwidth.ts';
+import { V3_SUPERPAGES } from '../../src/replay/validate-model/tables/v3-superpages.ts';
+import { V4_REGION_WALKS } from '../../src/replay/validate-model/tables/v4-region-walks.ts';
+
+const EFFORT = { seed: 7, samples: 20_000 };
+
+const failing = (table: ModelTable): ModelPoint[] => table.points.filter(({ pass }) => pass === false);
+const named = (points: readonly ModelPoint[]): string[] => points.map(({ series, label }) => `${series}: ${label}`);
+
+test('translation adds the published latency at every window, on Broadwell and on Ivy Bridge', () => {
+  expect(named(failing(V1_LATENCY.run(EFFORT)))).toEqual([]);
+});
+
+test('every bandwidth point holds but the walk-bound writes of Ivy Bridge', () => {
+  const known = [512, 1024, 4096, 16384].map((pages) => `Ivy Bridge E5-2620 v2, writes of 64 B: ${pages} pages`);
+  expect(named(failing(V2_BANDWIDTH.run(EFFORT)))).toEqual(known);
+});
+
+test('two Haswell servers follow from Broadwell and their single-miss penalty alone', () => {
+  expect(named(failing(V2_HELD_OUT.run(EFFORT)))).toEqual([]);
+});
+
+test('superpages cost nothing up to 64 MB', () => {
+  expect(named(failing(V3_SUPERPAGES.run(EFFORT)))).toEqual([]);
+});
+
+test('Sandy Bridge is slowest at 2 MB and recovers above', () => {
+  expect(named(failing(V4_REGION_WALKS.run(EFFORT)))).toEqual([]);
+});
