@@ -367,7 +367,12 @@ export class DmaFeed {
 
   /** Cuts a new chunk into runs of one device and appends them to the lanes. */
   #sort(chunk: DmaChunk): void {
-    const { device } = chunk.input;
+    const { device, bytes } = chunk.input;
+    const unsized = firstUnsized(bytes, chunk.rowCount);
+    if (unsized >= 0) {
+      const reason = `a request of ${bytes[unsized]} bytes`;
+      throw new InputError({ file: this.#options.file, row: chunk.firstRow + unsized, reason });
+    }
     const woken: DmaLane[] = [];
     let from = 0;
     while (from < chunk.rowCount) {
@@ -385,4 +390,10 @@ export class DmaFeed {
     // Only now: finding a key may load the next chunk, whose rows come behind all of these.
     for (const lane of woken) this.#refresh(lane);
   }
+}
+
+/** First row whose size no unit takes (1 .. 2^31 - 1 bytes); -1 = none. */
+function firstUnsized(bytes: Uint32Array, rowCount: number): number {
+  for (let i = 0; i < rowCount; i++) if ((bytes[i]! | 0) <= 0) return i;
+  return -1;
 }

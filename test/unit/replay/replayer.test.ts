@@ -148,6 +148,13 @@ describe('closed pacing', () => {
   });
 });
 
+test('a request of no bytes is an input error with its row', async () => {
+  const rows = [dma(0), dma(1, { bytes: 0 })];
+  await expect(replay({ devices: [{}], rows }, { mode: 'closed' })).rejects.toThrow(
+    /dma-0\.arrow: row 1: a request of 0 bytes/,
+  );
+});
+
 test('a device index that is not behind the unit is an input error with its row', async () => {
   const rows = [dma(0), dma(7)];
   await expect(replay({ devices: [{}], rows }, { mode: 'closed' })).rejects.toThrow(/dma-0\.arrow: row 1: device 7/);
