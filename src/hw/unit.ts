@@ -70,7 +70,7 @@ export interface ResultColumns {
   pfn: Uint32Array;
 }
 
-/** Counters in the names of the VT-d performance monitor (spec/hardware.md §2.4), plus the model's own after a dot. */
+/** Counters in the names of the VT-d performance monitor (Linux drivers/iommu/intel/perfmon.c), plus the model's own after a dot. */
 export type CounterSnapshot = Readonly<Record<string, number>>;
 
 /** One IOMMU as the replayer sees it. */

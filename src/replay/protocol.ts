@@ -207,7 +207,7 @@ export interface SourcedNumber {
   readonly path: string;
   readonly value: number | string | boolean;
   readonly unit: string;
-  /** Basis tag of spec/hardware.md (M, P, D, S, X, A) and the source in words; A = ASSUMPTION. */
+  /** Basis tag (M measured, P published, D documented, S specification, X derived, A) and the source in words; A = ASSUMPTION. */
   readonly basis: string;
   readonly source: string;
 }
