@@ -37,15 +37,13 @@ export class Bindings {
   earlierDomainId: Int32Array;
   earlierRootSlot: Int32Array;
 
-  /** By requester: PASID used last, and its slot. */
-  readonly lastPasid: Int32Array;
-  readonly lastSlot: Int32Array;
-
   readonly #pasids: number[] = [];
   readonly #requesters: number[] = [];
   /** Slots with PASID by `requester * 2^20 + pasid`; used when the PASID differs from the requester's last one. */
   readonly #withPasid = new Map<number, number>();
   readonly #slotsOfRequester: number[][];
+  readonly #lastPasid: Int32Array;
+  readonly #lastSlot: Int32Array;
 
   /** `deviceSourceIds`: source id of every device of the machine, by device index. */
   constructor(deviceSourceIds: readonly SourceId[]) {
@@ -65,8 +63,8 @@ export class Bindings {
     this.earlierDomainId = new Int32Array(count).fill(-1);
     this.earlierRootSlot = new Int32Array(count).fill(-1);
     this.#slotsOfRequester = this.sourceIds.map((_, requester) => [requester]);
-    this.lastPasid = new Int32Array(count).fill(-1);
-    this.lastSlot = new Int32Array(count);
+    this.#lastPasid = new Int32Array(count).fill(-1);
+    this.#lastSlot = new Int32Array(count);
     for (let requester = 0; requester < this.sourceIds.length; requester++) {
       this.#requesters.push(requester);
       this.#pasids.push(NO_PASID);
@@ -81,7 +79,7 @@ export class Bindings {
   /** Slot of a requester's DMA with `pasid`; slot = requester index without PASID. @hot */
   slotOf(requester: number, pasid: number): number {
     if (pasid === NO_PASID) return requester;
-    if (this.lastPasid[requester] === pasid) return this.lastSlot[requester]!;
+    if (this.#lastPasid[requester] === pasid) return this.#lastSlot[requester]!;
     return this.#slotWithPasid(requester, pasid);
   }
 
@@ -132,8 +130,8 @@ export class Bindings {
       this.#slotsOfRequester[requester]!.push(slot);
       this.#withPasid.set(key, slot);
     }
-    this.lastPasid[requester] = pasid;
-    this.lastSlot[requester] = slot;
+    this.#lastPasid[requester] = pasid;
+    this.#lastSlot[requester] = slot;
     return slot;
   }
 

@@ -43,6 +43,9 @@ const PAGE_HIGH_LIMIT = MAX_PAGE_HIGH;
 const PROT_SHIFT = VALUE_PROT_SHIFT;
 const SIZE_SHIFT = VALUE_SIZE_SHIFT;
 const PFN_HIGH = VALUE_PFN_HIGH;
+/** Instead of an IOTLB entry: none has the key; nobody has looked, or what was found does not answer. */
+const ABSENT = -1;
+const UNKNOWN = -2;
 
 /** Devices, links and translation of one unit. */
 export class DataPlane {
@@ -163,7 +166,7 @@ export class DataPlane {
       const pasid = pasids[i]! | 0;
       const requester = requesterOf[device]!;
       const slot = pasid === 0 ? requester : bindings.slotOf(requester, pasid);
-      let entry = -1;
+      let entry = UNKNOWN;
       if (arrival >= bindings.readyTick[slot]! && flags < 2 && pageHigh <= PAGE_HIGH_LIMIT && !releaseInOrder) {
         const space = bindings.space[slot]!;
         const key1 = (space << SPACE_SHIFT) | pageHigh;
@@ -178,14 +181,14 @@ export class DataPlane {
           entry >= 0 &&
           (validFrom[entry]! > arrival || ((values[(entry << 1) | 1]! >>> PROT_SHIFT) & (1 + write)) === 0)
         ) {
-          entry = -1;
+          entry = UNKNOWN;
         }
       }
       if (entry < 0) {
         links.shape[port] = shape;
         ticks[Link.arrival] = arrival;
         ticks[Link.lastArrival] = lastArrival;
-        this.#translatePiece(device, port, slot, pageLow, pageHigh, flags, i, out);
+        this.#translatePiece(device, port, slot, pageLow, pageHigh, flags, entry === ABSENT, i, out);
         const ready = ticks[Link.ready]!;
         readyTick[i] = ready;
         const done = ticks[Link.done]!;
@@ -261,7 +264,7 @@ export class DataPlane {
 
   /**
    * Translates and completes a piece that has arrived (`ticks[arrival]`); outcome columns of the row are filled, ticks
-   * are left in the link's `ready` and `done`.
+   * are left in the link's `ready` and `done`. `absent`: known not to be in the IOTLB.
    */
   #translatePiece(
     device: number,
@@ -270,6 +273,7 @@ export class DataPlane {
     low: number,
     high: number,
     flags: number,
+    absent: boolean,
     row: number,
     out: ResultColumns,
   ): void {
@@ -278,7 +282,7 @@ export class DataPlane {
     const { ticks } = links;
     const { result, ticks: walk } = translator;
     walk[Walk.arrival] = ticks[Link.arrival]!;
-    translator.translate(slot, low, high, flags, links.tlpCount(port));
+    translator.translate(slot, low, high, flags, links.tlpCount(port), absent);
     let ready = walk[Walk.ready]!;
     if (translator.config.translation.releaseInOrder) {
       const previous = this.#released[device]!;
@@ -338,7 +342,7 @@ export class DataPlane {
       sums[Part.link]! += arrival - free;
       this.#lastIssue[device] = issue;
       if (arrival >= this.#queue.nextEffectTick) this.#queue.applyEffects(arrival);
-      this.#translatePiece(device, port, slot, (low >>> 12) | (high << 20), high >>> 12, flags, row, out);
+      this.#translatePiece(device, port, slot, (low >>> 12) | (high << 20), high >>> 12, flags, false, row, out);
       const doneTick = ticks[Link.done]!;
       sums[Part.memory]! += doneTick - ticks[Link.ready]!;
       if (doneTick > this.lastDoneTick) this.lastDoneTick = doneTick;

@@ -91,9 +91,9 @@ export class Translator {
 
   /**
    * Translates the page (`low`, `high` = page number words) for a slot. `ticks[arrival]` is when the request's first TLP
-   * reached the unit, `tlps` how many it has. Leaves the answer in {@link result} and `ticks[ready]`. @hot
+   * reached the unit, `tlps` how many it has; `absent`: a lookup of this page has just failed. Leaves the answer in {@link result} and `ticks[ready]`. @hot
    */
-  translate(slot: number, low: number, high: number, flags: number, tlps: number): void {
+  translate(slot: number, low: number, high: number, flags: number, tlps: number, absent = false): void {
     const { result, ticks } = this;
     result[Result.reads] = 0;
     result[Result.fault] = 0;
@@ -117,10 +117,10 @@ export class Translator {
     counts[Count.iotlb_lookup]! += tlps;
     counts[Count.iotlb_hit]! += tlps - 1;
     if (this.config.iotlbRules.tag === 'source') this.#translateBySource(slot, low, high, flags, tlps);
-    else this.#translateByDomain(slot, low, high, flags, tlps);
+    else this.#translateByDomain(slot, low, high, flags, tlps, absent);
   }
 
-  #translateByDomain(slot: number, low: number, high: number, flags: number, tlps: number): void {
+  #translateByDomain(slot: number, low: number, high: number, flags: number, tlps: number, absent: boolean): void {
     const { bindings, ticks } = this;
     let contextReads = 0;
     const arrival = ticks[Walk.arrival]!;
@@ -151,7 +151,7 @@ export class Translator {
       this.#fault(slot, low, high, flags, this.widthFault(slot), true);
       return;
     }
-    const entry = this.iotlb.lookup(bindings.space[slot]!, low, pages);
+    const entry = absent && pages === high ? -1 : this.iotlb.lookup(bindings.space[slot]!, low, pages);
     if (entry >= 0) {
       if (this.permits(entry, flags)) {
         this.#finishContext(slot, contextReads, flags);
