@@ -22,6 +22,7 @@ export const REGISTERS = {
   firstStage: { cap: '81d2008c222f0606', ecap: '880000f00f4a', scalable: true },
   /** No recording: scalable with both stages, nesting, 20-bit PASIDs, device TLB, page requests, dirty bits, coherent. */
   server: { cap: '81d2008c222f0606', ecap: '1e998a4f00fcf', scalable: true },
+  serverCachingMode: { cap: '81d2008c222f0686', ecap: '1e998a4f00fcf', scalable: true },
 } as const;
 
 /** How a test machine is built. */
