@@ -19,8 +19,8 @@ const PATTERNS: readonly (readonly [RegExp, ControlClass])[] = [
   [/RESET/i, 'reset'],
   [/UNMAP|dma_free/i, 'unmap'],
   [/_MAP|IOAS_COPY|dma_alloc/i, 'map'],
-  [/ATTACH|DETACH|REPLACE|SET_IOMMU|SET_CONTAINER|UNSET_CONTAINER|driver_(un)?bind/i, 'domain change'],
-  [/ALLOC|DESTROY|^open_|^close|BIND_IOMMUFD|GET_DEVICE_FD/i, 'object'],
+  [/ATTACH|DETACH|REPLACE|SET_IOMMU|SET_CONTAINER|UNSET_CONTAINER/i, 'domain change'],
+  [/ALLOC|DESTROY|^open_|^close|BIND_IOMMUFD|GET_DEVICE_FD|driver_(un)?bind/i, 'object'],
 ];
 
 /** Class of `op`; names that no pattern knows are `other`. */

@@ -26,6 +26,8 @@ test.each([
   ['IOMMU_HWPT_SET_DIRTY_TRACKING', 'dirty tracking'],
   ['VFIO_DEVICE_BIND_IOMMUFD', 'object'],
   ['open_cdev', 'object'],
+  // Takes or gives back the right to do DMA; the domain stays.
+  ['driver_bind', 'object'],
   ['marker', 'other'],
 ])('%s is of the class %s', (op, name) => {
   expect(controlClass(op)).toBe(name);
