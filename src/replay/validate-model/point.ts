@@ -35,24 +35,6 @@ export function makePoint(from: PointSource): ModelPoint {
   };
 }
 
-/** A published value that the model has no answer to. Fails: what is not modelled is not validated. */
-export function missingPoint(from: Omit<PointSource, 'modelled' | 'note'>, note: string): ModelPoint {
-  const { series, label, unit, published, tolerance, use } = from;
-  return {
-    series,
-    x: from.x ?? null,
-    label,
-    unit,
-    published,
-    modelled: null,
-    error: null,
-    tolerance,
-    pass: false,
-    use,
-    note,
-  };
-}
-
 /** A published value beside a modelled one, with no bound between them. */
 export function reportedPoint(
   series: string,
