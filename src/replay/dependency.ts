@@ -6,7 +6,8 @@
  * Things are
  * - the CPU and the thread (changed by every row: a CPU runs one call at a time, a thread is a program),
  * - an object id of a context (created, used, destroyed),
- * - a device (opened, bound, attached: changes; DMA API calls: uses),
+ * - a device (opened, bound, attached: changes; DMA API calls: uses). A mediated device that its driver has used already
+ *   is not kept from it by a later attach: driver and user race, as DMA and an attach do,
  * - the IOVA a mapping starts at, in its space (map and unmap change it),
  * - the IOVA a mediated device pins from (pin and unpin change it).
  *
@@ -58,6 +59,10 @@ const DEVICE_CHANGES: ReadonlySet<string> = new Set([
   'open_group',
 ]);
 
+/** What drivers of mediated devices do, and what moves these devices. */
+const ACCESSES: ReadonlySet<string> = new Set(['vfio_pin_pages', 'vfio_unpin_pages', 'vfio_dma_rw']);
+const ATTACHES: ReadonlySet<string> = new Set(['VFIO_DEVICE_ATTACH_IOMMUFD_PT', 'VFIO_DEVICE_DETACH_IOMMUFD_PT']);
+
 /** Ops that change the whole context: opening and closing files. */
 const CONTEXT_CHANGES: ReadonlySet<string> = new Set(['open_iommufd', 'open_container', 'close', 'VFIO_SET_IOMMU']);
 
@@ -69,6 +74,8 @@ export class Scoreboard {
   readonly #cpus = new Map<number, Resource>();
   readonly #threads = new Map<number, Resource>();
   readonly #devices = new Map<number, Resource>();
+  /** Mediated devices whose drivers have pinned or copied. */
+  readonly #accessed = new Set<number>();
   /** IOVAs of DMA-API mappings, by device and page. */
   readonly #pages = new Map<number | string, Resource>();
   /** Contexts, objects and IOVAs of user-space drivers. */
@@ -81,9 +88,7 @@ export class Scoreboard {
     node.pending = 0;
     this.#use(node, lasting(this.#cpus, row.cpu), true);
     this.#use(node, lasting(this.#threads, row.thread), true);
-    if (row.device !== NONE_U32) {
-      this.#use(node, lasting(this.#devices, row.device), DEVICE_CHANGES.has(row.op));
-    }
+    if (row.device !== NONE_U32) this.#useDevice(node, row);
     switch (row.op) {
       case 'dma_map':
       case 'dma_unmap':
@@ -118,6 +123,15 @@ export class Scoreboard {
     // freeing any of them early.
     node.waiters.length = 0;
     node.uses.length = 0;
+  }
+
+  #useDevice(node: ControlNode, { op, device }: ControlRow): void {
+    if (ACCESSES.has(op)) this.#accessed.add(device);
+    if (ATTACHES.has(op) && this.#accessed.has(device)) {
+      this.#use(node, passing(this.#objects, `attach ${device}`), true);
+      return;
+    }
+    this.#use(node, lasting(this.#devices, device), DEVICE_CHANGES.has(op));
   }
 
   #useObjects(node: ControlNode, row: ControlRow): void {

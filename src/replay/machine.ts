@@ -151,6 +151,11 @@ export class Machine {
     return this.#devices.get(device);
   }
 
+  /** The VFIO device that stands for a device of the topology, physical or mediated. */
+  vfioDeviceAt(device: number): VfioDevice | undefined {
+    return this.#vfioDevice(device);
+  }
+
   /** Domain the DMA API of a device maps into; undefined when the kernel does not translate for it. */
   domainOf(device: number): PagingDomain | undefined {
     return this.#dmaApiOf(device)?.domain;

@@ -1,8 +1,18 @@
 /** What a study asks of a job and what the job answers: plain data. Ticks are relative to the bundle's origin. */
 import type { SwitchPolicy } from './policy.ts';
 
-/** Kinds of switch. */
-export const SWITCH_KINDS = ['legacy-container', 'cdev-detach-attach', 'cdev-replace', 'pasid', 'injected'] as const;
+/**
+ * Kinds of switch. Requests of a `mdev-access` switch are what the driver of a mediated device pins and copies by CPU;
+ * those that the kernel refuses count as faulted.
+ */
+export const SWITCH_KINDS = [
+  'legacy-container',
+  'cdev-detach-attach',
+  'cdev-replace',
+  'pasid',
+  'mdev-access',
+  'injected',
+] as const;
 
 /** A name in {@link SWITCH_KINDS}. */
 export type SwitchKind = (typeof SWITCH_KINDS)[number];
@@ -46,7 +56,7 @@ export interface SwitchOutcome {
   /** 0 = requests without PASID. */
   readonly pasid: number;
   readonly unit: string;
-  /** `SS>SS`, `FS>FS` ...: stages of the tables; `none` = blocked. */
+  /** `SS>SS`, `FS>FS` ...: stages of the tables; `SW` = an IOAS accessed by software; `none` = blocked. */
   readonly transition: string;
   /** Whether the entries' layout lets hardware see one or the other only; null when the switch failed. */
   readonly layoutAllowsHitless: boolean | null;

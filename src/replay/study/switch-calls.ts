@@ -41,6 +41,10 @@ export class SwitchCalls implements ControlCalls {
   readonly #spec: StudySpec;
   /** Switches between their detach and their attach call. */
   readonly #halfDone = new Map<string, SwitchRecord>();
+  /** The same by the container that the group has entered. */
+  readonly #halfDoneIn = new Map<number, SwitchRecord>();
+  /** Numbers of the address spaces that software accesses. */
+  readonly #spaces = new Map<object, number>();
   /** Domains that injected switches go back and forth between. */
   readonly #twins = new Map<IommuDomain, IntelPagingDomain>();
   /** The switch whose code runs now. */
@@ -62,7 +66,14 @@ export class SwitchCalls implements ControlCalls {
 
   perform(row: ControlRow): KernelTask<CallOutcome> {
     const role = this.#roles.get(row.row);
-    return role === undefined ? this.#inner.perform(row) : this.#switch(row, role);
+    if (role !== undefined) return this.#switch(row, role);
+    if (ACCESSES.has(row.op)) return this.#access(row);
+    if (this.#halfDone.size === 0) return this.#inner.perform(row);
+    const record = this.#halfDone.get(`${row.device} 0`) ?? this.#halfDoneIn.get(row.context);
+    if (record === undefined) return this.#inner.perform(row);
+    // Between leaving one container and coming back to life in another: part of the switch.
+    if (row.op === 'VFIO_GROUP_SET_CONTAINER') this.#halfDoneIn.set(row.context, record);
+    return this.#observed(record, this.#inner.perform(row));
   }
 
   /** The driver submitted descriptors. */
@@ -103,16 +114,24 @@ export class SwitchCalls implements ControlCalls {
     const pasid = pasidOf(row);
     const key = `${row.device} ${pasid}`;
     const apart = policy === 'detach-attach';
-    const asRecorded = apart && gapNs === undefined;
+    const asRecorded = role.fixed || (apart && gapNs === undefined);
     if (role.part === 'detach') {
       if (!asRecorded) return DONE;
-      const record = this.#begin(row.row, kindOf(row, role), row.device, pasid);
+      const record = this.#begin(
+        row.row,
+        kindOf(row, role, this.#machine().deviceAt(row.device) === undefined),
+        row.device,
+        pasid,
+      );
       this.#halfDone.set(key, record);
       return yield* this.#observed(record, this.#inner.perform(row));
     }
+    this.#halfDoneIn.clear();
     const started = this.#halfDone.get(key);
     this.#halfDone.delete(key);
-    const record = started ?? this.#begin(row.row, kindOf(row, role), row.device, pasid);
+    const record =
+      started ??
+      this.#begin(row.row, kindOf(row, role, this.#machine().deviceAt(row.device) === undefined), row.device, pasid);
     const calls =
       apart && started === undefined ? this.#detachThenAttach(row, gapNs ?? role.gapNs) : this.#inner.perform(row);
     const outcome = yield* this.#observed(record, calls);
@@ -121,11 +140,21 @@ export class SwitchCalls implements ControlCalls {
   }
 
   *#detachThenAttach(row: ControlRow, gapNs: number): KernelTask<CallOutcome> {
-    const legacy = row.op === 'VFIO_GROUP_SET_CONTAINER';
-    const op = legacy ? 'VFIO_GROUP_UNSET_CONTAINER' : 'VFIO_DEVICE_DETACH_IOMMUFD_PT';
+    const op = 'VFIO_DEVICE_DETACH_IOMMUFD_PT';
     yield* this.#inner.perform({ ...row, op, target: NONE_U32, recordedObject: NONE_U32, frames: [] });
     if (gapNs > 0) yield gapNs * 1000;
     return yield* this.#inner.perform(row);
+  }
+
+  *#access(row: ControlRow): KernelTask<CallOutcome> {
+    const { kernel } = this.#machine();
+    const startTick = kernel.now;
+    const { key } = this.#translationOf(row.device, 0);
+    const outcome = yield* this.#inner.perform(row);
+    const bytes = row.op === 'vfio_dma_rw' ? Number(row.length) : 0;
+    if (outcome.skipped === true) return outcome;
+    this.#watch().onAccess(row.device, startTick, kernel.now, bytes, outcome.result, key);
+    return outcome;
   }
 
   *#moveToTwin(machine: MachineDevice, pasid: number, domain: IntelPagingDomain): KernelTask<number> {
@@ -171,7 +200,7 @@ export class SwitchCalls implements ControlCalls {
   #end(record: SwitchRecord, result: number): void {
     const { device, pasid } = record.lane;
     const now = this.#machine().kernel.now;
-    record.step('call', `returns ${result}`, now, now);
+    record.step('call', `returns ${Math.min(result, 0)}`, now, now);
     record.end(now, result, this.#translationOf(device, pasid));
   }
 
@@ -200,7 +229,8 @@ export class SwitchCalls implements ControlCalls {
     const { driver, memory } = this.#machine();
     const machine = this.#machine().deviceAt(device);
     const domain = machine === undefined ? undefined : this.#domainOf(machine, pasid);
-    if (machine === undefined || domain === undefined) return NO_TRANSLATION;
+    if (machine === undefined) return this.#accessOf(device);
+    if (domain === undefined) return NO_TRANSLATION;
     if (!(domain instanceof IntelPagingDomain)) return { ...NO_TRANSLATION, stage: 'PT' };
     const domainId = domain.domainId(driver.info(machine.device).unit);
     return {
@@ -213,13 +243,25 @@ export class SwitchCalls implements ControlCalls {
       },
     };
   }
+
+  /** What the driver of a mediated device reaches: an IOAS, or nothing. */
+  #accessOf(device: number): LaneTranslation {
+    const ioas = this.#machine().vfioDeviceAt(device)?.iommufdAccess?.ioas;
+    if (ioas === undefined) return NO_TRANSLATION;
+    const number = this.#spaces.get(ioas) ?? this.#spaces.size + 1;
+    this.#spaces.set(ioas, number);
+    return { key: translationKey(-1, number), domainId: -1, stage: 'SW', frameOf: undefined };
+  }
 }
+
+const ACCESSES: ReadonlySet<string> = new Set(['vfio_pin_pages', 'vfio_unpin_pages', 'vfio_dma_rw']);
 
 function pasidOf(row: ControlRow): number {
   return (row.flags & WITH_PASID) !== 0 && row.pasid !== NONE_U32 ? row.pasid : 0;
 }
 
-function kindOf(row: ControlRow, role: SwitchRole): SwitchKind {
+function kindOf(row: ControlRow, role: SwitchRole, mediated: boolean): SwitchKind {
+  if (mediated) return 'mdev-access';
   if (row.op.startsWith('VFIO_GROUP')) return 'legacy-container';
   if (pasidOf(row) !== 0) return 'pasid';
   return role.part === 'replace' ? 'cdev-replace' : 'cdev-detach-attach';

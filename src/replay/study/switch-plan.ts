@@ -1,6 +1,6 @@
 /**
- * Finds the switches of a recording: an attach where something is attached already (a replace), and a detach that is
- * followed by an attach. Reads a few columns once; memory grows with the number of switches only.
+ * Finds the switches of a recording: an attach where something is attached already (a replace), a detach that is followed
+ * by an attach, and a group that leaves its container and enters one again, up to the reopening of its device. Reads a few columns once; memory grows with the number of switches only.
  */
 import type { BundleReader } from '../../trace/reader.ts';
 import { NONE_U32, RESULT_UNKNOWN } from '../../trace/schema.ts';
@@ -11,6 +11,8 @@ export interface SwitchRole {
   readonly part: 'replace' | 'detach' | 'attach';
   /** [ns] Recorded between the detach and the attach; 0 for a replace. */
   readonly gapNs: number;
+  /** The interface has no other way: every policy performs it as recorded. */
+  readonly fixed: boolean;
 }
 
 /** VFIO_DEVICE_ATTACH_PASID and VFIO_DEVICE_DETACH_PASID. */
@@ -21,6 +23,8 @@ interface LaneState {
   /** Row of the detach that may begin a switch, -1 = none. */
   detachRow: number;
   detachNs: number;
+  /** Through a group: closing the device leaves the container. */
+  readonly legacy: boolean;
 }
 
 /** Roles by control row. */
@@ -36,14 +40,15 @@ export function planSwitches(bundle: BundleReader): ReadonlyMap<number, SwitchRo
       const device = columns.device[i]!;
       if (device === NONE_U32) continue;
       if (op === 'close' || op === 'VFIO_DEVICE_BIND_IOMMUFD') {
-        for (const key of [...lanes.keys()]) if (key.startsWith(`${device} `)) lanes.delete(key);
+        for (const [key, { legacy }] of [...lanes]) if (!legacy && key.startsWith(`${device} `)) lanes.delete(key);
         continue;
       }
-      const attaches = op === 'VFIO_DEVICE_ATTACH_IOMMUFD_PT' || op === 'VFIO_GROUP_SET_CONTAINER';
-      if (!attaches && op !== 'VFIO_DEVICE_DETACH_IOMMUFD_PT' && op !== 'VFIO_GROUP_UNSET_CONTAINER') continue;
+      const legacy = op === 'VFIO_GROUP_GET_DEVICE_FD' || op === 'VFIO_GROUP_UNSET_CONTAINER';
+      const attaches = op === 'VFIO_DEVICE_ATTACH_IOMMUFD_PT' || op === 'VFIO_GROUP_GET_DEVICE_FD';
+      if (!attaches && !legacy && op !== 'VFIO_DEVICE_DETACH_IOMMUFD_PT') continue;
       const pasid = columns.pasid[i]!;
       const key = `${device} ${(columns.flags[i]! & WITH_PASID) !== 0 && pasid !== NONE_U32 ? pasid : 0}`;
-      const lane = lanes.get(key) ?? { attached: false, detachRow: -1, detachNs: 0 };
+      const lane = lanes.get(key) ?? { attached: false, detachRow: -1, detachNs: 0, legacy };
       lanes.set(key, lane);
       const timeNs = nsFromWords(columns.timeNs[2 * i]!, columns.timeNs[2 * i + 1]!);
       const result = columns.recordedResult[i]!;
@@ -55,12 +60,12 @@ export function planSwitches(bundle: BundleReader): ReadonlyMap<number, SwitchRo
           lane.attached = false;
         }
       } else if (lane.attached) {
-        roles.set(row, { part: 'replace', gapNs: 0 });
+        if (!legacy) roles.set(row, { part: 'replace', gapNs: 0, fixed: false });
       } else if (!failed) {
         if (lane.detachRow >= 0) {
           const gapNs = timeNs - lane.detachNs;
-          roles.set(lane.detachRow, { part: 'detach', gapNs });
-          roles.set(row, { part: 'attach', gapNs });
+          roles.set(lane.detachRow, { part: 'detach', gapNs, fixed: legacy });
+          roles.set(row, { part: 'attach', gapNs, fixed: legacy });
         }
         lane.attached = true;
         lane.detachRow = -1;

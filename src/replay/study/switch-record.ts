@@ -20,7 +20,7 @@ export type TranslationKey = number;
 export interface LaneTranslation {
   readonly key: TranslationKey;
   readonly domainId: number;
-  readonly stage: 'FS' | 'SS' | 'PT' | 'none';
+  readonly stage: 'FS' | 'SS' | 'PT' | 'SW' | 'none';
   /** [4 KiB pages] Frame behind an IOVA page, -1 = not mapped; undefined when nothing can be asked. */
   readonly frameOf: ((iovaPfn: number) => number) | undefined;
 }
@@ -69,6 +69,10 @@ export class SwitchRecord {
   #delayed = 0;
   #staleAfterReturn = 0;
   #lastStale = 0;
+  /** The same until an absent entry was set up: a new table may get the number and place of the old one. */
+  #lastBeforeSetup = 0;
+  #setUp = false;
+  #servedAfterSetup = 0;
   #firstFault = -1;
   #lastFaultDone = 0;
   #clearedTick = -1;
@@ -131,6 +135,8 @@ export class SwitchRecord {
     if (done - this.#lastSuccess > this.#stallPs && this.#lastSuccess > 0) this.#stallPs = done - this.#lastSuccess;
     if (done > this.#lastSuccess) this.#lastSuccess = done;
     if (key === this.old.key) this.#lastStale = arrive;
+    if (!this.#setUp) this.#lastBeforeSetup = arrive;
+    else if (this.endTick < 0) this.#servedAfterSetup++;
     if (this.endTick < 0) {
       const served = this.#served.get(key);
       if (served === undefined) this.#served.set(key, { count: 1, lastArrive: arrive });
@@ -139,7 +145,7 @@ export class SwitchRecord {
         served.lastArrive = arrive;
       }
     }
-    if (this.#refillStart < 0 && key === this.old.key) return;
+    if (this.#refillStart < 0 && key === this.old.key && !this.#setUp) return;
     if (this.#refillStart < 0) this.#refillStart = arrive;
     const block = Math.floor(this.#rowsAfter / REFILL_CURVE_ROWS);
     if (block < MAX_REFILL_BLOCKS) this.refillHits[block] = (this.refillHits[block] ?? 0) + (hit ? 1 : 0);
@@ -181,6 +187,7 @@ export class SwitchRecord {
     } else if (this.#clearedTick >= 0) {
       this.#absentPs += atTick - this.#clearedTick;
       this.#clearedTick = -1;
+      this.#setUp = true;
     }
     this.step('entry', text, atTick, atTick);
   }
@@ -205,7 +212,7 @@ export class SwitchRecord {
   /** The calls have ended. */
   end(atTick: number, result: number, next: LaneTranslation): void {
     this.endTick = atTick;
-    this.result = result;
+    this.result = Math.min(result, 0);
     this.next = next;
     if (this.#clearedTick >= 0) this.#absentPs += atTick - this.#clearedTick;
     this.#clearedTick = -1;
@@ -223,6 +230,7 @@ export class SwitchRecord {
       // A device that never got through again stalls to the end of the window.
       this.#stallPs = Math.max(this.#stallPs, this.#lastFaultDone - this.#lastSuccess);
     }
+    const sameKey = next.key === old.key;
     let torn = 0;
     for (const [key, { count }] of this.#served) if (key !== old.key && key !== next.key) torn += count;
     const usual = [...this.curves.bytes.subarray(0, BINS_PER_SIDE)];
@@ -238,21 +246,24 @@ export class SwitchRecord {
       unit: unitName,
       transition: `${old.stage}>${next.stage}`,
       layoutAllowsHitless:
-        this.result < 0 || next.stage === 'none' ? null : !(old.stage === 'FS' && next.stage === 'FS'),
+        this.result < 0 || next.stage === 'none' || next.stage === 'SW'
+          ? null
+          : !(old.stage === 'FS' && next.stage === 'FS'),
       oldDomainId: old.domainId,
       newDomainId: next.domainId,
       startTick: this.startTick - originTick,
       endTick: this.endTick < 0 ? -1 : this.endTick - originTick,
       result: this.result,
-      servedOld: this.#served.get(old.key)?.count ?? 0,
-      servedNew: next.key === old.key ? 0 : (this.#served.get(next.key)?.count ?? 0),
+      servedOld: (this.#served.get(old.key)?.count ?? 0) - (sameKey ? this.#servedAfterSetup : 0),
+      servedNew: sameKey ? this.#servedAfterSetup : (this.#served.get(next.key)?.count ?? 0),
       servedTorn: torn,
       faulted: this.#faulted,
       delayed: this.#delayed,
       staleAfterReturn: this.#staleAfterReturn,
       blackoutPs: this.#firstFault < 0 ? 0 : this.#lastFaultDone - this.#firstFault,
       absentPs: this.#absentPs,
-      staleWindowPs: this.#lastStale === 0 || next.key === old.key ? 0 : Math.max(0, this.#lastStale - this.startTick),
+      staleWindowPs:
+        this.result < 0 ? 0 : Math.max(0, (sameKey ? this.#lastBeforeSetup : this.#lastStale) - this.startTick),
       worstAddedPs: Math.max(0, this.#worstLatency - baseline.medianLatencyPs),
       stallPs: this.#stallPs,
       usualGapPs: baseline.maxGapPs,

@@ -148,6 +148,19 @@ export class SwitchWatch {
     for (let i = open.length - 1; i >= 0; i--) if (open[i]!.settledAt(last)) this.#close(open[i]!);
   }
 
+  /** The driver of a mediated device pinned or copied; `result` is its errno or 0 and more. */
+  onAccess(device: number, startTick: number, endTick: number, bytes: number, result: number, key: number): void {
+    const lane = this.lane(device, 0);
+    const open = this.#openOf(lane.unit);
+    for (const record of open) {
+      if (record.lane !== lane) continue;
+      if (result < 0) record.onFault(startTick, endTick);
+      else record.onSuccess(startTick, endTick, endTick - startTick, bytes, true, 0, key);
+    }
+    if (result >= 0) lane.push(endTick, endTick - startTick, bytes, 1, 0);
+    for (let i = open.length - 1; i >= 0; i--) if (open[i]!.settledAt(startTick)) this.#close(open[i]!);
+  }
+
   /** Closes what is open and gives everything seen. */
   finish(policy: DisruptionResult['policy'], queue: string): DisruptionResult {
     for (const open of this.#open.values()) for (const record of [...open]) this.#close(record);
@@ -191,7 +204,8 @@ export class SwitchWatch {
       return;
     }
     const { device, unit } = record.lane;
-    this.#outcomes.push(record.outcome(nameOf(device), unitAt(unit).name, originTick));
+    const unitName = unit < 0 ? 'software' : unitAt(unit).name;
+    this.#outcomes.push(record.outcome(nameOf(device), unitName, originTick));
     const failed = record.result < 0;
     if (failed ? this.#sequenceOfFailure : this.#sequenceOfSuccess) return;
     if (failed) this.#sequenceOfFailure = true;

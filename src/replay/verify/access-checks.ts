@@ -3,11 +3,16 @@ import { pfnFromAddress } from '../../address.ts';
 import { DmaOutcome } from '../../hw/unit.ts';
 import type { AccessResult } from '../../hw/vtd/unit.ts';
 import { ObservedOutcome } from '../../trace/schema.ts';
+import type { ControlRow } from '../control-row.ts';
 import type { DmaRow, ObservedDmaRow } from './merged-rows.ts';
-import { CheckCounter } from './result.ts';
+import { CheckCounter, type RoundResult } from './result.ts';
 
 /** The three checks over the access stream. */
 export class AccessChecks {
+  /** Requests that the recorder made a device issue: one entry each, with what they came to. */
+  readonly rounds: RoundResult[] = [];
+  /** Rounds whose accesses are still to come, by device and page. */
+  readonly #waiting = new Map<string, RoundResult[]>();
   readonly translations = new CheckCounter();
   readonly iotlb = new CheckCounter();
   readonly faults = new CheckCounter();
@@ -16,6 +21,36 @@ export class AccessChecks {
 
   /** Holds one access of the model against the recorded one. `position` names the row. */
   compare(position: string, row: DmaRow, observed: ObservedDmaRow, modelled: AccessResult): void {
+    const before = this.translations.matched + this.faults.matched;
+    this.#compare(position, row, observed, modelled);
+    const waiting = this.#waiting.get(roundKey(row.device, row.iova));
+    const round = waiting?.[0];
+    if (round === undefined || observed.inWindow === 0) return;
+    const faulted = observed.outcome === ObservedOutcome.fault;
+    round.requests++;
+    round.bytes += row.bytes;
+    if (faulted) round.faulted++;
+    const agreed = this.translations.matched + this.faults.matched > before;
+    if (agreed && (modelled.outcome === DmaOutcome.fault) === faulted) round.matched++;
+    if (round.bytes >= round.lengthBytes) waiting?.shift();
+  }
+
+  /**
+   * A request that the recorder asks a device for, announced before the first access: its accesses are the next ones of
+   * that device to that page, as many as it has bytes.
+   */
+  expectRound(row: ControlRow): void {
+    const { row: controlRow, device, text, length } = row;
+    const counts = { requests: 0, bytes: 0, faulted: 0, matched: 0 };
+    const round: RoundResult = { controlRow, device, action: actionOf(text), lengthBytes: Number(length), ...counts };
+    this.rounds.push(round);
+    const key = roundKey(device, row.iova);
+    const waiting = this.#waiting.get(key);
+    if (waiting === undefined) this.#waiting.set(key, [round]);
+    else waiting.push(round);
+  }
+
+  #compare(position: string, row: DmaRow, observed: ObservedDmaRow, modelled: AccessResult): void {
     if (observed.inWindow === 0) {
       this.outside++;
       return;
@@ -41,6 +76,15 @@ export class AccessChecks {
       this.iotlb.compare(modelled.outcome === expected, describe);
     }
   }
+}
+
+function roundKey(device: number, iova: bigint): string {
+  return `${device} ${pfnFromAddress(iova)}`;
+}
+
+/** What was done while the request was outstanding, as the recorder's record says; empty when it does not. */
+function actionOf(text: string): string {
+  return /"action_while_outstanding":"([^"]*)"/.exec(text)?.[1] ?? '';
 }
 
 function describeAccess(row: DmaRow): string {

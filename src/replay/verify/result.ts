@@ -21,6 +21,25 @@ export interface CheckResult {
   readonly firstDivergence?: string;
 }
 
+/** A request that the recorder made a device issue itself: its accesses, and how many ended as recorded. */
+export interface RoundResult {
+  readonly controlRow: number;
+  /** Index into `topology.devices`. */
+  readonly device: number;
+  /** Call that landed while the request was outstanding, in the recorder's words. */
+  readonly action: string;
+  /** [bytes] Asked for. */
+  readonly lengthBytes: number;
+  /** Rows of the DMA stream: a translated request is one, a faulted one a row an access. */
+  requests: number;
+  /** [bytes] */
+  bytes: number;
+  /** Of the rows, those that were recorded as faulted. */
+  faulted: number;
+  /** Rows whose frame or fault reason is the recorded one. */
+  matched: number;
+}
+
 /** The document. */
 export interface VerifyResult {
   readonly schemaVersion: number;
@@ -40,6 +59,8 @@ export interface VerifyResult {
     readonly share: number;
   };
   readonly checks: Readonly<Record<string, CheckResult>>;
+  /** Requests that the recorder made devices issue, in order; absent when there are none. */
+  readonly rounds?: readonly RoundResult[];
   /** Every requirement holds. */
   readonly pass: boolean;
 }

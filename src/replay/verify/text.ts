@@ -1,5 +1,5 @@
 /** A verification in words, for terminals and mails. */
-import type { CheckResult, VerifyResult } from './result.ts';
+import type { CheckResult, RoundResult, VerifyResult } from './result.ts';
 
 /** At most 72 columns but for the first divergence of a check. */
 export function formatVerification(result: VerifyResult): string {
@@ -13,7 +13,19 @@ export function formatVerification(result: VerifyResult): string {
     lines.push(`  ${check.pass ? 'ok  ' : 'FAIL'} ${name.padEnd(13)} ${counts(check)}`);
     if (check.firstDivergence !== undefined && !check.pass) lines.push(`       ${check.firstDivergence}`);
   }
+  if (result.rounds !== undefined) lines.push(roundsLine(result.rounds));
   return lines.join('\n');
+}
+
+/** Requests that a device was asked for, each with what landed while it was outstanding. */
+function roundsLine(rounds: readonly RoundResult[]): string {
+  const whole = rounds.filter(
+    ({ bytes, lengthBytes, requests, matched }) => bytes === lengthBytes && matched === requests,
+  );
+  const blocked = rounds.filter(({ faulted }) => faulted > 0).length;
+  const first = rounds.find((round) => !whole.includes(round));
+  const ends = first === undefined ? '' : `; first that differs: control row ${first.controlRow} (${first.action})`;
+  return `  rounds: ${whole.length} of ${rounds.length} outstanding DMAs end as recorded, every access (${blocked} blocked)${ends}`;
 }
 
 function counts(check: CheckResult): string {

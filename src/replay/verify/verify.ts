@@ -11,7 +11,7 @@ import type { Submission } from '../../stack/drivers/intel/qi.ts';
 import type { KernelProfile } from '../../stack/kernel/profile.ts';
 import { BundleReader } from '../../trace/reader.ts';
 import { NONE_U32 } from '../../trace/schema.ts';
-import type { ControlRow } from '../control-row.ts';
+import { ControlReader, type ControlRow } from '../control-row.ts';
 import { Machine } from '../machine.ts';
 import { hardwareForRun, type JobHardware, kernelForRun } from '../run-profiles.ts';
 import { planShards, shardFacts } from '../shards.ts';
@@ -93,6 +93,10 @@ class Verification {
       return { rootTable: unit.root, scalable: unit.caps.scalable, sourceId };
     });
     this.#lastDetach = lastDetachRows(bundle);
+    const rows = new ControlReader(bundle);
+    for (let row = rows.next(); row !== undefined; row = rows.next()) {
+      if (row.op === 'device_dma') this.#accesses.expectRound(row);
+    }
   }
 
   run(): VerifyResult {
@@ -248,6 +252,7 @@ class Verification {
       window: { startNs: manifest.time.windowStartNs, endNs: manifest.time.windowEndNs },
       coverage: { inWindow, covered, learned: translations.learned, share },
       checks,
+      ...(this.#accesses.rounds.length === 0 ? {} : { rounds: this.#accesses.rounds }),
       pass: share >= REQUIRED_COVERAGE && Object.values(checks).every(({ pass }) => pass),
     };
   }

@@ -65,10 +65,10 @@ export function container(recipe: RecipeOf<'container'>, trace: SyntheticTrace):
 }
 
 /** Opens the group of a device and puts it into a container; the first one chooses type1 v2. */
-export function enterContainer(trace: SyntheticTrace, device: number, context: number, first: boolean): void {
-  trace.control('open_group', { device });
-  trace.control('VFIO_GROUP_SET_CONTAINER', { device, context });
-  if (first) trace.control('VFIO_SET_IOMMU', { context, flags: TYPE1_V2 });
+export function enterContainer(trace: SyntheticTrace, device: number, context: number, first: boolean, cpu = 0): void {
+  trace.control('open_group', { device, cpu });
+  trace.control('VFIO_GROUP_SET_CONTAINER', { device, context, cpu });
+  if (first) trace.control('VFIO_SET_IOMMU', { context, flags: TYPE1_V2, cpu });
 }
 
 /** Maps a range of guest memory and returns the row. */
@@ -77,8 +77,9 @@ export function mapGuestMemory(
   context: number,
   range: { readonly iovaPfn: number; readonly pageCount: number; readonly userAddress: bigint },
   region: PhysicalRegion,
+  cpu = 0,
 ): number {
-  const row = trace.control('VFIO_IOMMU_MAP_DMA', { context, flags: MAP_FLAGS, ...range });
+  const row = trace.control('VFIO_IOMMU_MAP_DMA', { context, flags: MAP_FLAGS, cpu, ...range });
   trace.frames(row, range.iovaPfn, region);
   return row;
 }

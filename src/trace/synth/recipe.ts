@@ -117,8 +117,13 @@ export const RECIPE_SCHEMA = z.discriminatedUnion('kind', [
     /** Stage of the tables that a device or PASID starts with, and of those it alternates with. */
     fromStage: z.enum(['first', 'second']).default('second'),
     toStage: z.enum(['first', 'second']).default('second'),
-    /** `replace`: one call. `detach-attach`: two, `userGapNs` apart. */
-    call: z.enum(['replace', 'detach-attach']).default('replace'),
+    /** `replace`: one call. `detach-attach`: two, `userGapNs` apart. `container-move`: groups and type1 containers. */
+    call: z.enum(['replace', 'detach-attach', 'container-move']).default('replace'),
+    /** Mediated devices besides, whose drivers copy and pin while they are moved between two IOASes. */
+    mediated: z.int().min(0).max(256).default(0),
+    /** [ns] Between two copies of a mediated device; every eighth is a pin of `pinPages` pages, given back by the next. */
+    accessGapNs: z.number().min(100).max(1e9).default(2000),
+    pinPages: positive.max(512).default(16),
     /** [ns] */
     userGapNs: z.number().min(0).max(1e9).default(0),
     /** Every so many switches goes to a target that the kernel refuses, then the next one elsewhere; 0 = none. */

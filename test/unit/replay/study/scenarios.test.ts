@@ -110,3 +110,33 @@ describe('injected switches', () => {
     expect(() => parsePolicies(['entrysync'])).toThrowError(/did you mean 'entry-sync'/);
   });
 });
+
+describe('other interfaces', () => {
+  test('a group that moves between containers is dark while its memory is mapped anew, whatever the policy', async () => {
+    const blackoutOf = async (regionBytes: number): Promise<number[]> => {
+      const load = await switchLoad({ call: 'container-move', regionBytes, switches: 16, gapNs: 40 });
+      const results = await study(load, { policies: ['detach-attach', 'entry-sync'] });
+      for (const result of results.values()) {
+        expect(new Set(result.switches.map(({ kind }) => kind))).toEqual(new Set(['legacy-container']));
+        expect(result.summary.failed).toBe(0);
+        expect(result.diagnostics).toEqual({});
+      }
+      return [...results.values()].map(({ summary }) => summary.blackout.mean_ns!);
+    };
+    const [small, alsoSmall] = await blackoutOf(4_194_304);
+    const [large] = await blackoutOf(16_777_216);
+    expect(alsoSmall).toBe(small);
+    expect(large).toBeGreaterThan(2 * small!);
+  });
+
+  test('a mediated device keeps its memory through a replace; detach and attach refuses its driver meanwhile', async () => {
+    const load = await switchLoad({ devices: 1, mediated: 3, switches: 32, accessGapNs: 400, gapNs: 20 });
+    const results = await study(load, { policies: ['detach-attach', 'make-before-break'], gapNs: 5000 });
+    const of = (policy: string) => results.get(policy)!.switches.filter(({ kind }) => kind === 'mdev-access');
+    expect(of('make-before-break')).toHaveLength(24);
+    const refused = (policy: string): number => of(policy).reduce((sum, { faulted }) => sum + faulted, 0);
+    expect(refused('detach-attach')).toBeGreaterThan(24 * 5);
+    expect(refused('make-before-break')).toBeLessThan(24);
+    expect(of('make-before-break').every(({ transition }) => transition === 'SW>SW')).toBe(true);
+  });
+});
