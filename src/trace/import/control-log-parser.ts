@@ -4,6 +4,7 @@
  */
 import type { DiagnosticCounts } from './diagnostics.ts';
 import { LineSplitter } from './line-splitter.ts';
+import { decodeText } from './word-table.ts';
 
 /** One call of the control log. */
 export interface ControlLogCall {
@@ -30,7 +31,9 @@ export interface ControlLog {
 export class ControlLogParser {
   readonly #file: string;
   readonly #diagnostics: DiagnosticCounts;
-  readonly #lines = new LineSplitter();
+  readonly #lines = new LineSplitter((bytes, start, end, lineNumber) =>
+    this.#line(decodeText(bytes, start, end), lineNumber),
+  );
   readonly #calls: ControlLogCall[] = [];
 
   constructor(file: string, diagnostics: DiagnosticCounts) {
@@ -40,12 +43,12 @@ export class ControlLogParser {
 
   /** Takes the next bytes of the log. */
   feed(chunk: Uint8Array): void {
-    this.#lines.feed(chunk, (line, lineNumber) => this.#line(line, lineNumber));
+    this.#lines.feed(chunk);
   }
 
   /** Ends the log and hands out its calls. */
   end(): ControlLog {
-    this.#lines.end((line, lineNumber) => this.#line(line, lineNumber));
+    this.#lines.end();
     // Calls are written when they return, so one that ran while another was outstanding stands before it.
     this.#calls.sort((a, b) => a.timeNs - b.timeNs);
     return { file: this.#file, calls: this.#calls, lineCount: this.#lines.lineCount };

@@ -39,9 +39,11 @@ function looksLikeFtrace(prefix: string): boolean {
   if (/^# tracer:/m.test(prefix)) return true;
   const cursor = new TextCursor();
   const header: FtraceHeader = { timeNs: 0, cpu: 0, thread: 0, name: '' };
-  return prefix
-    .split('\n', 50)
-    .some((line) => ['event', 'graph-event', 'graph-call'].includes(readFtraceHeader(line, cursor, header)));
+  return prefix.split('\n', 50).some((line) => {
+    const bytes = Buffer.from(line);
+    cursor.set(bytes, 0, bytes.length);
+    return ['event', 'graph-event', 'graph-call'].includes(readFtraceHeader(cursor, header));
+  });
 }
 
 /** Bundle content of a guest trace. */

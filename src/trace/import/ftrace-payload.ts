@@ -4,6 +4,7 @@
  */
 import type { GuestEvent, GuestStamp, IovaRange, MapDirection } from './guest-event.ts';
 import type { TextCursor } from './text-cursor.ts';
+import { ascii } from './word-table.ts';
 
 /** Events that are part of the workload's own I/O path: known, counted, not needed. */
 const UNUSED_PREFIXES = [
@@ -30,59 +31,67 @@ const UNUSED_NAMES = new Set([
 /** Outcome of decoding: an event, or why there is none. */
 export type DecodedEvent = GuestEvent | 'unused' | 'unknown' | 'malformed';
 
-/** Decodes event `name`; `cursor` stands at the payload's first character. @hot */
-export function decodeFtraceEvent(name: string, cursor: TextCursor, stamp: GuestStamp): DecodedEvent {
-  switch (name) {
-    case 'map':
-      return decodeMap(cursor, stamp);
-    case 'unmap':
-      return decodeUnmap(cursor, stamp);
-    case 'dma_map_page':
-    case 'dma_map_phys':
-    case 'dma_map_resource':
-      return decodeDmaMap(cursor, stamp);
-    case 'dma_unmap_page':
-    case 'dma_unmap_phys':
-    case 'dma_unmap_resource':
-      return decodeDmaRange('dma_unmap', cursor, stamp);
-    case 'dma_map_sg':
-      return decodeDmaMapSg(cursor, stamp);
-    case 'dma_unmap_sg':
-      return decodeDmaUnmapSg(cursor, stamp);
-    case 'dma_alloc':
-    case 'dma_alloc_pages':
-      return decodeDmaRange('dma_alloc', cursor, stamp);
-    case 'dma_free':
-    case 'dma_free_pages':
-      return decodeDmaRange('dma_free', cursor, stamp);
-    case 'qi_submit':
-      return decodeSubmit(cursor, stamp);
-    case 'cache_tag_flush_range':
-    case 'cache_tag_flush_all':
-      return decodeFlush(cursor, stamp, false);
-    case 'cache_tag_flush_range_np':
-      return decodeFlush(cursor, stamp, true);
-    case 'cache_tag_assign':
-      return decodeTag('tag_assign', cursor, stamp);
-    case 'cache_tag_unassign':
-      return decodeTag('tag_unassign', cursor, stamp);
-    case 'attach_device_to_domain':
-      return decodeAttach(cursor, stamp);
-    case 'sys_enter_ioctl':
-      return decodeIoctlEnter(cursor, stamp);
-    case 'sys_exit_ioctl':
-      return decodeIoctlExit(cursor, stamp);
-    case 'tracing_mark_write':
-    case 'print':
-    case 'bputs':
-      return markerEvent(cursor.line.slice(cursor.at).trim(), stamp);
-    default:
-      return isUnused(name) ? 'unused' : 'unknown';
-  }
+/** Decodes the payload of one event; `cursor` stands at its first character. */
+export type PayloadDecoder = (cursor: TextCursor, stamp: GuestStamp) => DecodedEvent;
+
+const DECODERS: Readonly<Record<string, PayloadDecoder>> = {
+  map: decodeMap,
+  unmap: decodeUnmap,
+  dma_map_page: decodeDmaMap,
+  dma_map_phys: decodeDmaMap,
+  dma_map_resource: decodeDmaMap,
+  dma_unmap_page: decodeDmaUnmap,
+  dma_unmap_phys: decodeDmaUnmap,
+  dma_unmap_resource: decodeDmaUnmap,
+  dma_map_sg: decodeDmaMapSg,
+  dma_unmap_sg: decodeDmaUnmapSg,
+  dma_alloc: decodeDmaAlloc,
+  dma_alloc_pages: decodeDmaAlloc,
+  dma_free: decodeDmaFree,
+  dma_free_pages: decodeDmaFree,
+  qi_submit: decodeSubmit,
+  cache_tag_flush_range: decodeFlush,
+  cache_tag_flush_all: decodeFlush,
+  cache_tag_flush_range_np: decodeFlushAfterMap,
+  cache_tag_assign: (cursor, stamp) => decodeTag('tag_assign', cursor, stamp),
+  cache_tag_unassign: (cursor, stamp) => decodeTag('tag_unassign', cursor, stamp),
+  attach_device_to_domain: decodeAttach,
+  sys_enter_ioctl: decodeIoctlEnter,
+  sys_exit_ioctl: decodeIoctlExit,
+  tracing_mark_write: decodeMarker,
+  print: decodeMarker,
+  bputs: decodeMarker,
+};
+
+/** Decoder of event `name`. */
+export function payloadDecoder(name: string): PayloadDecoder {
+  if (Object.hasOwn(DECODERS, name)) return DECODERS[name] as PayloadDecoder;
+  const unused = UNUSED_NAMES.has(name) || UNUSED_PREFIXES.some((prefix) => name.startsWith(prefix));
+  return unused ? () => 'unused' : () => 'unknown';
 }
 
-function isUnused(name: string): boolean {
-  return UNUSED_NAMES.has(name) || UNUSED_PREFIXES.some((prefix) => name.startsWith(prefix));
+const DEVICE_EQUALS = ascii('device=');
+const IOVA_EQUALS = ascii('iova=');
+const PADDR_EQUALS = ascii('paddr=');
+const SIZE_EQUALS = ascii('size=');
+const SPACE_SIZE_EQUALS = ascii(' size=');
+const UNMAPPED_SIZE_EQUALS = ascii('unmapped_size=');
+const DMA_ADDR_EQUALS = ascii('dma_addr=');
+const PHYS_ADDR_EQUALS = ascii('phys_addr=');
+const DMA_ADDRS = ascii('dma_addrs={');
+const SIZES = ascii('sizes={');
+const PHYS_ADDRS = ascii('phys_addrs={');
+const TYPE = ascii('type ');
+const DID = ascii('did ');
+const PASID = ascii('pasid ');
+const SLASH = ascii('/');
+const FD = ascii('fd: ');
+const CMD = ascii('cmd: ');
+const HEX_PREFIX = ascii('0x');
+const DIR_EQUALS = ascii('dir=');
+
+function decodeMarker(cursor: TextCursor, stamp: GuestStamp): DecodedEvent {
+  return markerEvent(cursor.rest().trim(), stamp);
 }
 
 /** A marker with `text`. */
@@ -91,24 +100,24 @@ export function markerEvent(text: string, { timeNs, cpu, thread }: GuestStamp): 
 }
 
 function decodeAttach(cursor: TextCursor, { timeNs, cpu, thread }: GuestStamp): DecodedEvent {
-  if (!cursor.seek('device=')) return 'malformed';
+  if (!cursor.seek(DEVICE_EQUALS)) return 'malformed';
   return { timeNs, cpu, thread, kind: 'attach', device: cursor.word() };
 }
 
 /** `IOMMU: iova=0x.. - 0x.. paddr=0x.. size=N`, or the older `IOMMU: iova=0x.. paddr=0x.. size=N`. */
 function decodeMap(cursor: TextCursor, { timeNs, cpu, thread }: GuestStamp): DecodedEvent {
-  const iova = cursor.hexAfter('iova=');
-  const phys = cursor.hexAfter('paddr=');
-  const bytes = cursor.seek('size=') ? cursor.number() : Number.NaN;
+  const iova = cursor.hexAfter(IOVA_EQUALS);
+  const phys = cursor.hexAfter(PADDR_EQUALS);
+  const bytes = cursor.seek(SIZE_EQUALS) ? cursor.number() : Number.NaN;
   return isNumber(iova) && isNumber(phys) && bytes > 0
     ? { timeNs, cpu, thread, kind: 'map', iova, bytes, phys }
     : 'malformed';
 }
 
 function decodeUnmap(cursor: TextCursor, { timeNs, cpu, thread }: GuestStamp): DecodedEvent {
-  const iova = cursor.hexAfter('iova=');
-  const bytes = cursor.seek(' size=') ? cursor.number() : Number.NaN;
-  const unmappedBytes = cursor.seek('unmapped_size=') ? cursor.number() : Number.NaN;
+  const iova = cursor.hexAfter(IOVA_EQUALS);
+  const bytes = cursor.seek(SPACE_SIZE_EQUALS) ? cursor.number() : Number.NaN;
+  const unmappedBytes = cursor.seek(UNMAPPED_SIZE_EQUALS) ? cursor.number() : Number.NaN;
   if (!isNumber(iova) || !isNumber(bytes) || !isNumber(unmappedBytes)) return 'malformed';
   return { timeNs, cpu, thread, kind: 'unmap', iova, bytes, unmappedBytes };
 }
@@ -116,9 +125,9 @@ function decodeUnmap(cursor: TextCursor, { timeNs, cpu, thread }: GuestStamp): D
 function decodeDmaMap(cursor: TextCursor, { timeNs, cpu, thread }: GuestStamp): DecodedEvent {
   const device = cursor.word();
   const direction = decodeDirection(cursor);
-  const iova = cursor.hexAfter('dma_addr=');
-  const bytes = cursor.decimalAfter('size=');
-  const phys = cursor.hexAfter('phys_addr=');
+  const iova = cursor.hexAfter(DMA_ADDR_EQUALS);
+  const bytes = cursor.decimalAfter(SIZE_EQUALS);
+  const phys = cursor.hexAfter(PHYS_ADDR_EQUALS);
   if (direction === undefined || !isNumber(iova) || !isNumber(bytes)) return 'malformed';
   return {
     timeNs,
@@ -140,19 +149,31 @@ function decodeDmaRange(
 ): DecodedEvent {
   const device = cursor.word();
   const direction = decodeDirection(cursor) ?? 0;
-  const iova = cursor.hexAfter('dma_addr=');
-  const bytes = cursor.decimalAfter('size=');
+  const iova = cursor.hexAfter(DMA_ADDR_EQUALS);
+  const bytes = cursor.decimalAfter(SIZE_EQUALS);
   return isNumber(iova) && isNumber(bytes)
     ? { timeNs, cpu, thread, kind, device, direction, iova, bytes }
     : 'malformed';
 }
 
+function decodeDmaUnmap(cursor: TextCursor, stamp: GuestStamp): DecodedEvent {
+  return decodeDmaRange('dma_unmap', cursor, stamp);
+}
+
+function decodeDmaAlloc(cursor: TextCursor, stamp: GuestStamp): DecodedEvent {
+  return decodeDmaRange('dma_alloc', cursor, stamp);
+}
+
+function decodeDmaFree(cursor: TextCursor, stamp: GuestStamp): DecodedEvent {
+  return decodeDmaRange('dma_free', cursor, stamp);
+}
+
 function decodeDmaMapSg(cursor: TextCursor, { timeNs, cpu, thread }: GuestStamp): DecodedEvent {
   const device = cursor.word();
   const direction = decodeDirection(cursor);
-  const addresses = decodeList(cursor, 'dma_addrs={');
-  const sizes = decodeList(cursor, 'sizes={');
-  const phys = decodeList(cursor, 'phys_addrs={');
+  const addresses = decodeList(cursor, DMA_ADDRS);
+  const sizes = decodeList(cursor, SIZES);
+  const phys = decodeList(cursor, PHYS_ADDRS);
   if (direction === undefined || addresses === undefined || sizes === undefined) return 'malformed';
   const ranges: IovaRange[] = addresses.map((iova, index) => ({ iova, bytes: sizes[index] ?? 0 }));
   return { timeNs, cpu, thread, kind: 'dma_map', device, direction, scattered: true, ranges, phys: phys ?? [] };
@@ -161,7 +182,7 @@ function decodeDmaMapSg(cursor: TextCursor, { timeNs, cpu, thread }: GuestStamp)
 function decodeDmaUnmapSg(cursor: TextCursor, { timeNs, cpu, thread }: GuestStamp): DecodedEvent {
   const device = cursor.word();
   const direction = decodeDirection(cursor);
-  const phys = decodeList(cursor, 'phys_addrs={');
+  const phys = decodeList(cursor, PHYS_ADDRS);
   if (direction === undefined || phys === undefined) return 'malformed';
   return { timeNs, cpu, thread, kind: 'dma_unmap_sg', device, direction, phys };
 }
@@ -170,7 +191,7 @@ function decodeDmaUnmapSg(cursor: TextCursor, { timeNs, cpu, thread }: GuestStam
 function decodeSubmit(cursor: TextCursor, { timeNs, cpu, thread }: GuestStamp): DecodedEvent {
   const type = cursor.word();
   cursor.skipSpaces();
-  const unit = cursor.word().replace(/:$/, '');
+  const unit = withoutColon(cursor);
   const words: bigint[] = [];
   for (let index = 0; index < 4; index++) {
     cursor.skipSpaces();
@@ -181,10 +202,26 @@ function decodeSubmit(cursor: TextCursor, { timeNs, cpu, thread }: GuestStamp): 
   return words.length === 4 && unit !== '' ? { timeNs, cpu, thread, kind: 'submit', unit, type, words } : 'malformed';
 }
 
-function decodeFlush(cursor: TextCursor, { timeNs, cpu, thread }: GuestStamp, afterMap: boolean): DecodedEvent {
-  if (!cursor.seek('type ')) return 'malformed';
+/** Word here without the colon that may end it. */
+function withoutColon(cursor: TextCursor): string {
+  const start = cursor.at;
+  cursor.skipWord();
+  const end = cursor.at;
+  return cursor.wordAt(start, end > start && cursor.bytes[end - 1] === 58 ? end - 1 : end);
+}
+
+function decodeFlush(cursor: TextCursor, stamp: GuestStamp): DecodedEvent {
+  return decodeFlushOf(cursor, stamp, false);
+}
+
+function decodeFlushAfterMap(cursor: TextCursor, stamp: GuestStamp): DecodedEvent {
+  return decodeFlushOf(cursor, stamp, true);
+}
+
+function decodeFlushOf(cursor: TextCursor, { timeNs, cpu, thread }: GuestStamp, afterMap: boolean): DecodedEvent {
+  if (!cursor.seek(TYPE)) return 'malformed';
   const type = cursor.word();
-  const domainId = cursor.decimalAfter('did ');
+  const domainId = cursor.decimalAfter(DID);
   return isNumber(domainId) ? { timeNs, cpu, thread, kind: 'flush', domainId, type, afterMap } : 'malformed';
 }
 
@@ -194,12 +231,12 @@ function decodeTag(
   cursor: TextCursor,
   { timeNs, cpu, thread }: GuestStamp,
 ): DecodedEvent {
-  if (!cursor.seek('/')) return 'malformed';
+  if (!cursor.seek(SLASH)) return 'malformed';
   const device = cursor.word();
-  if (!cursor.seek('type ')) return 'malformed';
+  if (!cursor.seek(TYPE)) return 'malformed';
   const type = cursor.word();
-  const domainId = cursor.decimalAfter('did ');
-  const pasid = cursor.decimalAfter('pasid ');
+  const domainId = cursor.decimalAfter(DID);
+  const pasid = cursor.decimalAfter(PASID);
   return isNumber(domainId)
     ? { timeNs, cpu, thread, kind, device, type, domainId, pasid: isNumber(pasid) ? pasid : 0 }
     : 'malformed';
@@ -207,21 +244,21 @@ function decodeTag(
 
 /** `(fd: 5, cmd: 3b81, arg: ..)`: the numbers are hex, in the newer form with 0x. */
 function decodeIoctlEnter(cursor: TextCursor, { timeNs, cpu, thread }: GuestStamp): DecodedEvent {
-  const fd = cursor.hexAfter('fd: ');
-  const command = cursor.hexAfter('cmd: ');
+  const fd = cursor.hexAfter(FD);
+  const command = cursor.hexAfter(CMD);
   return isNumber(fd) && isNumber(command) ? { timeNs, cpu, thread, kind: 'ioctl_enter', fd, command } : 'malformed';
 }
 
 /** `-> 0x0`: an unsigned 64-bit number, negative errno in two's complement. */
 function decodeIoctlExit(cursor: TextCursor, { timeNs, cpu, thread }: GuestStamp): DecodedEvent {
-  const result = cursor.hex64After('0x');
+  const result = cursor.hex64After(HEX_PREFIX);
   return result === undefined
     ? 'malformed'
     : { timeNs, cpu, thread, kind: 'ioctl_exit', result: Number(BigInt.asIntN(64, result)) };
 }
 
 function decodeDirection(cursor: TextCursor): MapDirection | undefined {
-  if (!cursor.seek('dir=')) return undefined;
+  if (!cursor.seek(DIR_EQUALS)) return undefined;
   switch (cursor.word()) {
     case 'BIDIRECTIONAL':
       return 0;
@@ -236,14 +273,14 @@ function decodeDirection(cursor: TextCursor): MapDirection | undefined {
   }
 }
 
-function decodeList(cursor: TextCursor, token: string): number[] | undefined {
+function decodeList(cursor: TextCursor, token: Uint8Array): number[] | undefined {
   if (!cursor.seek(token)) return undefined;
   const values: number[] = [];
   for (;;) {
     const value = cursor.hex();
-    if (!isNumber(value)) return cursor.line.charCodeAt(cursor.at) === 125 ? values : undefined;
+    if (!isNumber(value)) return cursor.peek() === 125 ? values : undefined;
     values.push(value);
-    if (cursor.line.charCodeAt(cursor.at) === 44) cursor.at++;
+    if (cursor.peek() === 44) cursor.at++;
   }
 }
 

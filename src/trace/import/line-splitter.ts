@@ -1,36 +1,50 @@
-/** Cuts a byte stream into lines. Any chunking of the same bytes gives the same lines. */
+/** Cuts a byte stream into lines without copying them. Any chunking of the same bytes gives the same lines. */
+
+const NEWLINE = 10;
+const CARRIAGE_RETURN = 13;
+
+/** Takes bytes `start` .. `end`-1, a line without its end; they are valid during the call only. */
+export type LineHandler = (bytes: Uint8Array, start: number, end: number, lineNumber: number) => void;
 
 /** Push parser for lines of UTF-8 text ending in `\n` or `\r\n`; a last line without end counts too. */
 export class LineSplitter {
   /** Lines handed out so far. */
   lineCount = 0;
-  #rest = '';
-  readonly #decoder = new TextDecoder('utf-8');
+  #rest: Uint8Array = new Uint8Array(0);
+  readonly #onLine: LineHandler;
 
-  /** Hands every line that is complete after `chunk` to `onLine`. */
-  feed(chunk: Uint8Array, onLine: (line: string, lineNumber: number) => void): void {
-    this.#split(this.#decoder.decode(chunk, { stream: true }), onLine);
+  constructor(onLine: LineHandler) {
+    this.#onLine = onLine;
+  }
+
+  /** Hands out every line that is complete after `chunk`. @hot */
+  feed(chunk: Uint8Array): void {
+    const bytes = this.#rest.length === 0 ? chunk : Buffer.concat([this.#rest, chunk]);
+    const { length } = bytes;
+    let start = 0;
+    for (let at = this.#rest.length; at < length; at++) {
+      if (bytes[at] !== NEWLINE) continue;
+      this.#handOut(bytes, start, at > start && bytes[at - 1] === CARRIAGE_RETURN ? at - 1 : at);
+      start = at + 1;
+    }
+    // A copy: the chunk is the caller's, and a view would keep all of it.
+    this.#rest = bytes.slice(start);
   }
 
   /** Hands out what is left when the input ends. */
-  end(onLine: (line: string, lineNumber: number) => void): void {
-    this.#split(this.#decoder.decode(), onLine);
-    if (this.#rest === '') return;
-    const line = this.#rest;
-    this.#rest = '';
-    onLine(line, ++this.lineCount);
+  end(): void {
+    const bytes = this.#rest;
+    this.#rest = new Uint8Array(0);
+    if (bytes.length > (this.lineCount === 0 ? byteOrderMark(bytes) : 0)) this.#handOut(bytes, 0, bytes.length);
   }
 
-  #split(decoded: string, onLine: (line: string, lineNumber: number) => void): void {
-    const text = this.#rest === '' ? decoded : this.#rest + decoded;
-    let start = 0;
-    for (;;) {
-      const newline = text.indexOf('\n', start);
-      if (newline < 0) break;
-      const end = newline > start && text.charCodeAt(newline - 1) === 13 ? newline - 1 : newline;
-      onLine(text.slice(start, end), ++this.lineCount);
-      start = newline + 1;
-    }
-    this.#rest = start === 0 ? text : text.slice(start);
+  #handOut(bytes: Uint8Array, start: number, end: number): void {
+    const first = this.lineCount === 0 ? byteOrderMark(bytes) : start;
+    this.#onLine(bytes, Math.min(first, end), end, ++this.lineCount);
   }
+}
+
+/** [bytes] Length of the mark that may stand in front of UTF-8 text. */
+function byteOrderMark(bytes: Uint8Array): number {
+  return bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf ? 3 : 0;
 }

@@ -6,7 +6,8 @@ import { PAGE_SIZE } from '../../address.ts';
 import type { DeviceEvent, TranslateEvent } from './device-event.ts';
 import type { DiagnosticCounts } from './diagnostics.ts';
 import { LineSplitter } from './line-splitter.ts';
-import { TextCursor } from './text-cursor.ts';
+import { TextCursor, timesPowerOfTen } from './text-cursor.ts';
+import { ascii, decodeText } from './word-table.ts';
 
 /** Everything one device-model log holds. */
 export interface DeviceLog {
@@ -25,6 +26,31 @@ const NVME_CQ_ENTRY_BYTES = 16;
 /** Known names that carry nothing which the events kept do not carry. */
 const UNUSED_PREFIXES = ['vtd_', 'pci_nvme_', 'virtio_', 'e1000e_', 'vfio_', 'iommufd_', 'amdvi_', 'smmuv3_'];
 
+const SID = ascii('sid ');
+const FAULT = ascii('fault ');
+const ADDR = ascii('addr ');
+const WRITE = ascii('write ');
+const HIGH = ascii('high ');
+const LOW = ascii('low ');
+const BUS = ascii('bus ');
+const DEVFN = ascii('devfn ');
+const IOVA = ascii('iova ');
+const PTE = ascii('pte ');
+const DOMAIN = ascii('domain ');
+const DEV = ascii('dev ');
+const COLON = ascii(':');
+const DOT = ascii('.');
+const GPA = ascii('gpa ');
+const MASK = ascii('mask ');
+const LEN = ascii('len ');
+const PA = ascii('PA: ');
+const LENGTH = ascii('length: ');
+const ADDR_COLON = ascii('addr: ');
+const SPACE = ascii(' ');
+const COLON_SPACE = ascii(': ');
+const ADDR_EQUALS = ascii('addr=');
+const QSIZE_EQUALS = ascii('qsize=');
+
 /** A lookup seen, whose `vtd_dmar_translate` is still to come. */
 interface PendingLookup {
   readonly thread: number;
@@ -35,19 +61,26 @@ interface PendingLookup {
   readonly outcome: 'hit' | 'fill';
 }
 
+/** Names of unused events remembered, at most; a damaged log may hold any number of names. */
+const MAX_OTHERS = 1024;
+
 /** Push parser of the log. */
 export class QemuLogParser {
   readonly #file: string;
   readonly #diagnostics: DiagnosticCounts;
-  readonly #lines = new LineSplitter();
+  readonly #lines = new LineSplitter((bytes, start, end, lineNumber) => this.#line(bytes, start, end, lineNumber));
   readonly #cursor = new TextCursor();
   readonly #events: DeviceEvent[] = [];
   readonly #pending: PendingLookup[] = [];
+  readonly #others = new Map<string, 'unused' | 'unknown'>();
   #baseSeconds = Number.NaN;
   #eventCount = 0;
   #thread = 0;
   #timeNs = Number.NaN;
   #lastNs = 0;
+  #lineStart = 0;
+  #isoText = '';
+  #isoSeconds = Number.NaN;
 
   constructor(file: string, diagnostics: DiagnosticCounts) {
     this.#file = file;
@@ -56,13 +89,13 @@ export class QemuLogParser {
 
   /** Takes the next bytes of the log. */
   feed(chunk: Uint8Array): void {
-    this.#lines.feed(chunk, (line, lineNumber) => this.#line(line, lineNumber));
+    this.#lines.feed(chunk);
   }
 
   /** Ends the log and hands out what it held. */
   end(): DeviceLog {
-    this.#lines.end((line, lineNumber) => this.#line(line, lineNumber));
-    this.#count('lookup_without_translation', 'data-loss', 0, '', this.#pending.length);
+    this.#lines.end();
+    this.#count('lookup_without_translation', 'data-loss', 0, false, this.#pending.length);
     return {
       file: this.#file,
       events: this.#events,
@@ -72,54 +105,68 @@ export class QemuLogParser {
     };
   }
 
-  #line(line: string, lineNumber: number): void {
-    if (line === '') return;
-    const start = this.#prefix(line);
-    let end = line.indexOf(' ', start);
-    if (end < 0) end = line.length;
-    const name = line.slice(start, end);
-    this.#cursor.set(line, end);
-    if (!this.#decode(name, lineNumber)) this.#count('malformed_line', 'error', lineNumber, line);
+  #line(bytes: Uint8Array, start: number, end: number, lineNumber: number): void {
+    if (start === end) return;
+    const cursor = this.#cursor;
+    this.#lineStart = start;
+    cursor.set(bytes, start, end);
+    this.#prefix();
+    if (!this.#decode(cursor.word(), lineNumber)) this.#count('malformed_line', 'error', lineNumber, true);
   }
 
-  /** Reads the prefix; returns where the event name starts. */
-  #prefix(line: string): number {
+  /** Moves behind the prefix, to the event name. */
+  #prefix(): void {
     const cursor = this.#cursor;
-    cursor.set(line, 0);
     const thread = cursor.decimal();
-    if (!Number.isNaN(thread) && line.charCodeAt(cursor.at) === 64) {
+    if (!Number.isNaN(thread) && cursor.peek() === 64) {
       cursor.at++;
       const seconds = cursor.decimal();
-      if (line.charCodeAt(cursor.at) === 46) {
+      if (cursor.peek() === 46) {
         const fractionStart = ++cursor.at;
         const fraction = cursor.decimal();
-        if (line.charCodeAt(cursor.at) === 58) {
-          this.#stamp(thread, seconds, fraction * 10 ** (9 - (cursor.at - fractionStart)));
-          return cursor.at + 1;
+        if (cursor.peek() === 58) {
+          this.#stamp(thread, seconds, timesPowerOfTen(fraction, 9 - (cursor.at - fractionStart)));
+          cursor.at++;
+          return;
         }
       }
     }
-    return this.#isoPrefix(line);
+    cursor.at = this.#lineStart;
+    this.#isoPrefix();
   }
 
   /** `2026-11-21T08:02:46.123456Z event`, as the common log code writes it. */
-  #isoPrefix(line: string): number {
-    if (line.charCodeAt(4) !== 45 || line.charCodeAt(10) !== 84) return 0;
-    const space = line.indexOf(' ');
-    const zone = line.indexOf('Z');
-    if (space < 0 || zone < 0 || zone > space) return 0;
-    const seconds = unixSeconds(line.slice(0, 19));
-    if (Number.isNaN(seconds)) return 0;
-    const digits = line.charCodeAt(19) === 46 ? line.slice(20, zone) : '';
+  #isoPrefix(): void {
+    const cursor = this.#cursor;
+    const { bytes, at: start } = cursor;
+    if (cursor.end - start < 20 || bytes[start + 4] !== 45 || bytes[start + 10] !== 84) return;
+    cursor.skipWord();
+    const time = cursor.slice(start, cursor.at);
+    const zone = time.indexOf('Z');
+    const seconds = zone < 0 || cursor.peek() === 0 ? Number.NaN : this.#unixSeconds(time.slice(0, 19));
+    if (Number.isNaN(seconds)) {
+      cursor.at = start;
+      return;
+    }
+    const digits = time[19] === '.' ? time.slice(20, zone) : '';
     this.#stamp(0, seconds, Number(digits.padEnd(9, '0').slice(0, 9)));
-    return space + 1;
+    cursor.at++;
+  }
+
+  /** A log has many lines of one second. */
+  #unixSeconds(text: string): number {
+    if (text !== this.#isoText) {
+      this.#isoText = text;
+      this.#isoSeconds = unixSeconds(text);
+    }
+    return this.#isoSeconds;
   }
 
   #stamp(thread: number, seconds: number, fractionNs: number): void {
     if (Number.isNaN(this.#baseSeconds)) this.#baseSeconds = seconds;
     this.#thread = thread;
     this.#timeNs = (seconds - this.#baseSeconds) * 1e9 + fractionNs;
-    if (this.#timeNs < this.#lastNs) this.#count('time_runs_backwards', 'info', this.#lines.lineCount, '');
+    if (this.#timeNs < this.#lastNs) this.#count('time_runs_backwards', 'info', this.#lines.lineCount, false);
     else this.#lastNs = this.#timeNs;
   }
 
@@ -135,28 +182,28 @@ export class QemuLogParser {
       case 'vtd_dmar_translate':
         return this.#translate(line);
       case 'vtd_dmar_fault': {
-        const sourceId = cursor.hexAfter('sid ');
-        const reason = cursor.decimalAfter('fault ');
-        const iova = cursor.hexAfter('addr ');
-        const write = cursor.decimalAfter('write ');
+        const sourceId = cursor.hexAfter(SID);
+        const reason = cursor.decimalAfter(FAULT);
+        const iova = cursor.hexAfter(ADDR);
+        const write = cursor.decimalAfter(WRITE);
         if (Number.isNaN(write) || Number.isNaN(iova)) return false;
         this.#events.push({ ...this.#at(line), kind: 'fault', sourceId, iova, reason, write: write !== 0 });
         return true;
       }
       case 'vtd_inv_desc':
       case 'vtd_frr_new': {
-        const high = cursor.hex64After('high ');
-        const low = cursor.hex64After('low ');
+        const high = cursor.hex64After(HIGH);
+        const low = cursor.hex64After(LOW);
         if (high === undefined || low === undefined) return false;
         const kind = name === 'vtd_inv_desc' ? 'descriptor' : 'fault_record';
         this.#events.push({ timeNs: this.#timeNs, thread: this.#thread, line, kind, low, high });
         return true;
       }
       case 'vtd_iotlb_cc_update': {
-        const bus = cursor.hexAfter('bus ');
-        const devfn = cursor.hexAfter('devfn ');
-        const high = cursor.hex64After('high ');
-        const low = cursor.hex64After('low ');
+        const bus = cursor.hexAfter(BUS);
+        const devfn = cursor.hexAfter(DEVFN);
+        const high = cursor.hex64After(HIGH);
+        const low = cursor.hex64After(LOW);
         if (high === undefined || low === undefined || Number.isNaN(devfn)) return false;
         this.#events.push({ ...this.#at(line), kind: 'context_fill', sourceId: bus * 256 + devfn, low, high });
         return true;
@@ -177,10 +224,10 @@ export class QemuLogParser {
 
   #lookup(outcome: 'hit' | 'fill'): boolean {
     const cursor = this.#cursor;
-    const sourceId = cursor.hexAfter('sid ');
-    const iova = cursor.hexAfter('iova ');
-    const leaf = cursor.hexAfter('pte ');
-    const domainId = cursor.hexAfter('domain ');
+    const sourceId = cursor.hexAfter(SID);
+    const iova = cursor.hexAfter(IOVA);
+    const leaf = cursor.hexAfter(PTE);
+    const domainId = cursor.hexAfter(DOMAIN);
     if (Number.isNaN(domainId) || Number.isNaN(leaf)) return false;
     this.#pending.push({ thread: this.#thread, sourceId, iova, leaf, domainId, outcome });
     return true;
@@ -189,12 +236,12 @@ export class QemuLogParser {
   /** `dev bb:dd.ff iova 0x.. -> gpa 0x.. mask 0x..` */
   #translate(line: number): boolean {
     const cursor = this.#cursor;
-    const bus = cursor.hexAfter('dev ');
-    const device = cursor.hexAfter(':');
-    const fn = cursor.hexAfter('.');
-    const pageIova = cursor.hexAfter('iova ');
-    const pagePhys = cursor.hexAfter('gpa ');
-    const mask = cursor.hexAfter('mask ');
+    const bus = cursor.hexAfter(DEV);
+    const device = cursor.hexAfter(COLON);
+    const fn = cursor.hexAfter(DOT);
+    const pageIova = cursor.hexAfter(IOVA);
+    const pagePhys = cursor.hexAfter(GPA);
+    const mask = cursor.hexAfter(MASK);
     if (Number.isNaN(mask) || Number.isNaN(pagePhys)) return false;
     const sourceId = bus * 256 + device * 8 + fn;
     const pageBytes = mask + 1;
@@ -234,7 +281,7 @@ export class QemuLogParser {
     const cursor = this.#cursor;
     switch (name) {
       case 'pci_nvme_map_addr':
-        return this.#pushHint('nvme_data', cursor.hexAfter('addr '), cursor.decimalAfter('len '), line);
+        return this.#pushHint('nvme_data', cursor.hexAfter(ADDR), cursor.decimalAfter(LEN), line);
       case 'pci_nvme_read':
         return this.#pushHint('nvme_read', 0, 0, line);
       case 'pci_nvme_write':
@@ -246,26 +293,35 @@ export class QemuLogParser {
       case 'pci_nvme_create_cq':
         return this.#pushQueue('nvme_cq', NVME_CQ_ENTRY_BYTES, line);
       case 'e1000e_rx_descr':
-        return this.#pushHint('e1000e_rx_descriptor', cursor.hexAfter('PA: '), cursor.decimalAfter('length: '), line);
+        return this.#pushHint('e1000e_rx_descriptor', cursor.hexAfter(PA), cursor.decimalAfter(LENGTH), line);
       case 'e1000e_rx_desc_buff_write':
-        return this.#pushHint('e1000e_rx_data', cursor.hexAfter('addr: '), cursor.decimalAfter('length: '), line);
+        return this.#pushHint('e1000e_rx_data', cursor.hexAfter(ADDR_COLON), cursor.decimalAfter(LENGTH), line);
       case 'e1000e_tx_descr': {
         // `address : command-and-length status`: the low 20 bits of the second word are the length (82574 7.2.10.2.1).
-        const iova = cursor.hexAfter(' ');
-        const command = cursor.hexAfter(': ');
+        const iova = cursor.hexAfter(SPACE);
+        const command = cursor.hexAfter(COLON_SPACE);
         return this.#pushHint('e1000e_tx_data', iova, command % 2 ** 20, line);
       }
       default:
-        if (!/^[a-z][a-z0-9_]*$/.test(name)) return false;
-        if (UNUSED_PREFIXES.some((prefix) => name.startsWith(prefix))) return true;
-        this.#count('unknown_event', 'data-loss', line, cursor.line);
-        return true;
+        return this.#other(name, line);
     }
   }
 
+  /** An event that is not decoded. */
+  #other(name: string, line: number): boolean {
+    let known = this.#others.get(name);
+    if (known === undefined) {
+      if (!/^[a-z][a-z0-9_]*$/.test(name)) return false;
+      known = UNUSED_PREFIXES.some((prefix) => name.startsWith(prefix)) ? 'unused' : 'unknown';
+      if (this.#others.size < MAX_OTHERS) this.#others.set(name, known);
+    }
+    if (known === 'unknown') this.#count('unknown_event', 'data-loss', line, true);
+    return true;
+  }
+
   #pushQueue(hint: 'nvme_sq' | 'nvme_cq', entryBytes: number, line: number): boolean {
-    const iova = this.#cursor.hexAfter('addr=');
-    const entriesMinusOne = this.#cursor.decimalAfter('qsize=');
+    const iova = this.#cursor.hexAfter(ADDR_EQUALS);
+    const entriesMinusOne = this.#cursor.decimalAfter(QSIZE_EQUALS);
     return this.#pushHint(hint, iova, (entriesMinusOne + 1) * entryBytes, line);
   }
 
@@ -279,7 +335,9 @@ export class QemuLogParser {
     return { timeNs: this.#timeNs, thread: this.#thread, line };
   }
 
-  #count(code: string, severity: 'info' | 'data-loss' | 'error', line: number, text: string, amount = 1): void {
+  #count(code: string, severity: 'info' | 'data-loss' | 'error', line: number, withText: boolean, amount = 1): void {
+    if (amount === 0 || this.#diagnostics.again(code, amount)) return;
+    const text = withText ? decodeText(this.#cursor.bytes, this.#lineStart, this.#cursor.end) : '';
     this.#diagnostics.count(code, severity, { file: this.#file, line, text }, amount);
   }
 }
