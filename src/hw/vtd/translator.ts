@@ -125,9 +125,11 @@ export class Translator {
     let contextReads = 0;
     const arrival = ticks[Walk.arrival]!;
     const bound = bindings.readyTick[slot]!;
+    let remembered = true;
     if (arrival < bound) {
       if (bound === NEVER) {
         bindings.keepEarlier(slot, arrival);
+        remembered = false;
         contextReads = this.resolver.resolve(slot);
         if (this.resolver.fault !== Reason.none) {
           this.#contextFault(slot, low, high, flags, contextReads);
@@ -161,6 +163,7 @@ export class Translator {
       // A write to a page cached as clean, or a missing permission: the tables decide.
       this.iotlb.cache.drop(entry);
     }
+    if (remembered) this.resolver.countHit();
     this.#miss(slot, low, pages, high, flags, contextReads, tlps);
   }
 
