@@ -65,7 +65,7 @@ export class Iotlb {
     this.#spaces = spaces;
     this.#rules = rules;
     this.cache = new SetAssoc(geometry, spaces.leaf);
-    const bits = Math.min(16, Math.ceil(Math.log2(geometry.entries)) + 3);
+    const bits = Math.min(16, Math.ceil(Math.log2(geometry.entries)) + 1);
     this.recent = new Int32Array(2 ** bits);
     this.recentShift = 32 - bits;
   }
