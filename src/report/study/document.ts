@@ -27,8 +27,9 @@ export const STUDY_LIMITS: readonly string[] = [
   'No public measurement validates these blackouts: no publication gives the time for which DMA stops in a replace. They follow from driver steps, invalidation latencies and the load; the invalidation latencies are measured or derived (see the profile), the split of one latency into doorbell, fetch, execution and status write is not.',
   'A request meets context and PASID entries as they are when it is issued, not when it arrives: off by its flight time, about 0.1 µs.',
   'The device does not repeat a request that faulted. One that does would see the blackout as latency.',
+  'Switches that are injected move a device to a twin of its domain: the same tables under another domain id. Building the second table is outside the switch.',
   'The device has no TLB of its own (ATS): device-TLB descriptors are submitted and cost queue time, and drop nothing.',
-  'Nested translation is not modelled by the hardware model; the entry-sync rule for nested entries is the driver’s, and falls back where the domain id changes.',
+  'A bundle does not say what a guest’s own tables hold, so no switch of a nested table is replayed; what entry-sync does with nested entries (hitless only if the domain id stays) is tested on the driver alone.',
   'A PASID entry store of 128 bits takes a quarter of an entry write; how long a processor really needs between two of them is not public.',
   '`make-before-break` is no kernel: it stands for the best any software could do with one store of the whole entry.',
 ];
