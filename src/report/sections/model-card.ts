@@ -16,6 +16,7 @@ const BASES: readonly (readonly [basis: string, meaning: string])[] = [
 
 /** What every replay leaves out; specific simplifications are marked APPROX in the model's sources. */
 const LIMITS: readonly string[] = [
+  'Devices do not react: a faulted request is not retried, and under closed pacing requests go on while a call switches tables, so faults may occur that the recording does not have.',
   'Memory reads of walks take a constant time: no DRAM bank contention, no contents of the last-level cache.',
   'PCIe ordering between posted and non-posted requests is not modelled.',
   'Software time comes from a cost table; convoys of CPUs on one lock are modelled only as waiting in order.',
