@@ -74,6 +74,8 @@ export interface SwitchOutcome {
   readonly servedTorn: number;
   /** In the window after the start. */
   readonly faulted: number;
+  /** Faulted after the call had returned, on pages that the new table does not map: not the switch's doing. */
+  readonly unmapped: number;
   /** Slower than any of the requests just before the switch. */
   readonly delayed: number;
   /** After the call returned: still by the old table. Must be 0. */

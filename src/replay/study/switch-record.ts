@@ -66,6 +66,7 @@ export class SwitchRecord {
   readonly #binPs: number;
   readonly #served = new Map<TranslationKey, Served>();
   #faulted = 0;
+  #unmapped = 0;
   #delayed = 0;
   #staleAfterReturn = 0;
   #lastStale = 0;
@@ -165,7 +166,13 @@ export class SwitchRecord {
     this.#lastStale = arrive;
   }
 
-  /** A request of the lane that faulted. */
+  /** A request faulted: by the switch, unless it came later and to a page that the new table does not have. */
+  onDmaFault(iovaPfn: number, arrive: number, done: number): void {
+    if (this.endTick >= 0 && this.next.frameOf?.(iovaPfn) === -1) this.#unmapped++;
+    else this.onFault(arrive, done);
+  }
+
+  /** A request of the lane that the switch made fail. */
   onFault(arrive: number, done: number): void {
     this.#faulted++;
     if (this.#firstFault < 0) this.#firstFault = arrive;
@@ -258,6 +265,7 @@ export class SwitchRecord {
       servedNew: sameKey ? this.#servedAfterSetup : (this.#served.get(next.key)?.count ?? 0),
       servedTorn: torn,
       faulted: this.#faulted,
+      unmapped: this.#unmapped,
       delayed: this.#delayed,
       staleAfterReturn: this.#staleAfterReturn,
       blackoutPs: this.#firstFault < 0 ? 0 : this.#lastFaultDone - this.#firstFault,

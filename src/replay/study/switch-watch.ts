@@ -125,7 +125,8 @@ export class SwitchWatch {
         const record = open[i]!;
         record.onUnit(done, bytes);
         if (record.lane !== lane) continue;
-        if (faulted) record.onFault(arriveTick[row]!, done);
+        const page = input.iova[2 * row + 1]! * 1048576 + (input.iova[2 * row]! >>> 12);
+        if (faulted) record.onDmaFault(page, arriveTick[row]!, done);
         else {
           const latency = done - start[row]!;
           const hit = outcome[row] === DmaOutcome.hit || outcome[row] === DmaOutcome.passThrough;
@@ -133,7 +134,6 @@ export class SwitchWatch {
           const key = this.#keyOf(unitAt(unitIndex), device, pasid, arrive);
           record.onSuccess(arrive, done, latency, bytes, hit, walkReads[row]!, key);
           if (record.endTick >= 0) {
-            const page = input.iova[2 * row + 1]! * 1048576 + (input.iova[2 * row]! >>> 12);
             record.checkAfterReturn(page, results.pfn[2 * row + 1]! * 4294967296 + results.pfn[2 * row]!, arrive);
           }
         }

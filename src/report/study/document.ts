@@ -178,7 +178,7 @@ function sections(study: StudyCase): Section[] {
         {
           kind: 'paragraph',
           text:
-            'Blackout: arrival of the first faulted request to the end of the last. Stale window: from the start of the call to the last request that the old table served; wanted by "old or new, never a fault". Stale: still served by the old table after the call had returned; must be 0. ' +
+            'Blackout: arrival of the first faulted request to the end of the last. Stale window: from the start of the call to the last request that the old table served; wanted by "old or new, never a fault". Stale: still served by the old table after the call had returned; must be 0. Unmapped: faulted after the call, on a page that the new table does not map: not the switch’s doing. ' +
             'Delayed: slower than the slowest of up to 512 requests before. Stall: longest time between two completions of the device. Entry absent: how long the entry in memory was not present.',
         },
       ],

@@ -104,6 +104,7 @@ function switchJson(each: SwitchOutcome): object {
     served_new: each.servedNew,
     served_torn: each.servedTorn,
     faulted: each.faulted,
+    unmapped: each.unmapped,
     delayed: each.delayed,
     stale_after_return: each.staleAfterReturn,
     blackout_ns: nsFromPs(each.blackoutPs),

@@ -22,6 +22,7 @@ export interface SwitchSummary {
   readonly served_new: number;
   readonly served_torn: number;
   readonly faulted: number;
+  readonly unmapped: number;
   readonly delayed: number;
   readonly stale_after_return: number;
   readonly switches_with_faults: number;
@@ -59,6 +60,7 @@ export function summarize(switches: readonly SwitchOutcome[]): SwitchSummary {
     served_new: sum((each) => each.servedNew),
     served_torn: sum((each) => each.servedTorn),
     faulted: sum((each) => each.faulted),
+    unmapped: sum((each) => each.unmapped),
     delayed: sum((each) => each.delayed),
     stale_after_return: sum((each) => each.staleAfterReturn),
     switches_with_faults: switches.filter((each) => each.faulted > 0).length,
