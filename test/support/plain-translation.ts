@@ -4,6 +4,7 @@
  * nothing of caches, tables or time, and shares no code with the importer.
  */
 
+import { readU64 } from '../../src/trace/columns.ts';
 import type { BundleDraft, ControlRow, FrameRow } from '../../src/trace/import/bundle-draft.ts';
 import { NONE_U32, ObservedOutcome } from '../../src/trace/schema.ts';
 
@@ -39,12 +40,37 @@ interface Page {
 
 type Space = Map<number, Page>;
 
+/** A DMA row of the one unit of a recording, with what was observed of it. */
+interface PlainDmaRow {
+  readonly sequence: number;
+  readonly device: number;
+  readonly iova: bigint;
+  readonly afterControl: number;
+  readonly outcome: number;
+  readonly learned: number;
+  readonly pfn: bigint;
+}
+
+function dmaRows(draft: BundleDraft): PlainDmaRow[] {
+  const rows = draft.units[0]?.dma;
+  if (rows === undefined) return [];
+  const { dma, observed } = rows;
+  return Array.from({ length: rows.length }, (_, row) => ({
+    sequence: dma.sequence[row] ?? 0,
+    device: dma.device[row] ?? 0,
+    iova: readU64(dma.iova, row),
+    afterControl: dma.afterControl[row] ?? 0,
+    outcome: observed.outcome[row] ?? 0,
+    learned: observed.learned[row] ?? 0,
+    pfn: readU64(observed.pfn, row),
+  }));
+}
+
 /** Walks a draft. */
 export function checkPlainTranslation(draft: BundleDraft): PlainTranslationReport {
   const machine = new PlainMachine(draft);
-  const unit = draft.units[0];
-  const dma = unit?.dma ?? [];
-  const observed = unit?.observed ?? [];
+  const dma = dmaRows(draft);
+  const isObserved = draft.units[0]?.observed === true;
   let translations = 0;
   let explained = 0;
   let learned = 0;
@@ -59,8 +85,8 @@ export function checkPlainTranslation(draft: BundleDraft): PlainTranslationRepor
       if (control.sequence > row.sequence) break;
       machine.run(control, nextControl);
     }
-    const seen = observed[index];
-    if (seen === undefined) return;
+    if (!isObserved) return;
+    const seen = row;
     const page = machine.lookup(row.device, Math.floor(Number(row.iova) / 4096));
     if (seen.outcome === ObservedOutcome.fault) {
       faults++;
@@ -225,8 +251,8 @@ function checkSubmissions(
 }
 
 function checkSequences(draft: BundleDraft): Pick<PlainTranslationReport, 'sequenced' | 'sequenceGaps'> {
-  const streams = [draft.control, draft.submissions, draft.hardware, ...draft.units.map(({ dma }) => dma)];
-  const all = streams.flat().map(({ sequence }) => sequence);
+  const streams = [draft.control, draft.submissions, draft.hardware, dmaRows(draft)];
+  const all = streams.flatMap((stream) => stream.map(({ sequence }) => sequence));
   const sorted = Uint32Array.from(all).sort();
   let sequenceGaps = 0;
   sorted.forEach((sequence, index) => {
@@ -242,7 +268,7 @@ function checkSequences(draft: BundleDraft): Pick<PlainTranslationReport, 'seque
 
 function countBackwardDependencies(draft: BundleDraft): number {
   let backward = 0;
-  const dma = draft.units[0]?.dma ?? [];
+  const dma = dmaRows(draft);
   for (const { afterControl, sequence } of dma) {
     if (afterControl > 0 && (draft.control[afterControl - 1]?.sequence ?? Infinity) >= sequence) backward++;
   }

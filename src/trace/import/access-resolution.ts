@@ -80,6 +80,7 @@ export class AccessResolver {
       if (distanceNs < bestDistanceNs) {
         best = interval;
         bestDistanceNs = distanceNs;
+        if (distanceNs === 0) break;
       }
     }
     // A hit may be long after the unmap in lazy mode: the entry lives until the flush.

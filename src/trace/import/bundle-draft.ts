@@ -1,25 +1,24 @@
 /** An import's result before it is written: the rows of every stream and what the manifest says. */
-import type { WritableRow } from '../columns.ts';
+import { type Columns, copyColumns, type WritableRow } from '../columns.ts';
 import { countInferredColumns } from '../provenance.ts';
 import type {
   CONTROL_SCHEMA,
-  DMA_SCHEMA,
   FRAMES_SCHEMA,
   INITIAL_SCHEMA,
   InferredColumns,
   Manifest,
-  OBSERVED_DMA_SCHEMA,
   OBSERVED_HARDWARE_SCHEMA,
   OBSERVED_SUBMISSIONS_SCHEMA,
   OBSERVED_TABLES_SCHEMA,
+  StreamSchema,
 } from '../schema.ts';
+import type { StreamWriter } from '../stream-writer.ts';
 import { type BundleWriterOptions, type ManifestContent, writeBundle } from '../writer.ts';
+import type { DmaRows } from './dma-rows.ts';
 
 export type ControlRow = WritableRow<typeof CONTROL_SCHEMA>;
 export type FrameRow = WritableRow<typeof FRAMES_SCHEMA>;
 export type InitialRow = WritableRow<typeof INITIAL_SCHEMA>;
-export type DmaRow = WritableRow<typeof DMA_SCHEMA>;
-export type ObservedDmaRow = WritableRow<typeof OBSERVED_DMA_SCHEMA>;
 export type SubmissionRow = WritableRow<typeof OBSERVED_SUBMISSIONS_SCHEMA>;
 export type HardwareRow = WritableRow<typeof OBSERVED_HARDWARE_SCHEMA>;
 export type TableRow = WritableRow<typeof OBSERVED_TABLES_SCHEMA>;
@@ -49,9 +48,9 @@ export interface ImportSummary {
 
 /** Rows of one IOMMU unit. */
 export interface UnitDraft {
-  readonly dma: readonly DmaRow[];
-  /** As many as {@link dma}, or none when nothing was observed. */
-  readonly observed: readonly ObservedDmaRow[];
+  readonly dma: DmaRows;
+  /** Whether anything was observed: without it only the DMA columns are written. */
+  readonly observed: boolean;
 }
 
 /** Everything of a bundle. */
@@ -74,8 +73,9 @@ export function writeDraft(path: string, options: BundleWriterOptions, draft: Bu
     for (const row of draft.frames) writer.frames.append(row);
     for (const row of draft.initial) writer.initial.append(row);
     draft.units.forEach(({ dma, observed }, unit) => {
-      for (const row of dma) writer.dma(unit).append(row);
-      for (const row of observed) writer.observedDma(unit).append(row);
+      if (dma.length === 0) return;
+      appendColumns(writer.dma(unit), dma.dma, dma.length);
+      if (observed) appendColumns(writer.observedDma(unit), dma.observed, dma.length);
     });
     for (const row of draft.submissions) writer.stream('observed-submissions').append(row);
     for (const row of draft.hardware) writer.stream('observed-hardware').append(row);
@@ -87,6 +87,17 @@ export function writeDraft(path: string, options: BundleWriterOptions, draft: Bu
 
 function inferredColumns(units: readonly UnitDraft[]): InferredColumns {
   const counts = { size: 0, direction: 0, time: 0 };
-  for (const { dma } of units) for (const { provenance } of dma) countInferredColumns(counts, provenance);
+  for (const { dma } of units) {
+    for (let row = 0; row < dma.length; row++) countInferredColumns(counts, dma.dma.provenance[row]!);
+  }
   return counts;
+}
+
+function appendColumns<S extends StreamSchema>(writer: StreamWriter<S>, columns: Columns<S>, rowCount: number): void {
+  for (let from = 0; from < rowCount; ) {
+    const count = Math.min(writer.room, rowCount - from);
+    copyColumns(writer.schema, columns, from, writer.columns, writer.row, count);
+    writer.commit(count);
+    from += count;
+  }
 }

@@ -47,28 +47,37 @@ export interface ControlCall {
 export function controlCall(
   known: Partial<ControlCall> & Pick<ControlCall, 'op' | 'position' | 'timeNs' | 'cpu' | 'thread'>,
 ): ControlCall {
+  // Field by field: spreading takes several times as long, and there is one for each DMA-API call.
   return {
-    device: NONE_U32,
-    context: NONE_U32,
-    object: NONE_U32,
-    target: NONE_U32,
-    pasid: NONE_U32,
-    flags: 0,
-    iova: 0,
-    length: 0,
-    userAddress: 0,
-    result: RESULT_UNKNOWN,
-    recordedObject: NONE_U32,
-    durationNs: NONE_U32,
-    text: '',
-    frames: [],
-    submits: [],
-    ...known,
+    op: known.op,
+    position: known.position,
+    timeNs: known.timeNs,
+    cpu: known.cpu,
+    thread: known.thread,
+    device: known.device ?? NONE_U32,
+    context: known.context ?? NONE_U32,
+    object: known.object ?? NONE_U32,
+    target: known.target ?? NONE_U32,
+    pasid: known.pasid ?? NONE_U32,
+    flags: known.flags ?? 0,
+    iova: known.iova ?? 0,
+    length: known.length ?? 0,
+    userAddress: known.userAddress ?? 0,
+    result: known.result ?? RESULT_UNKNOWN,
+    recordedObject: known.recordedObject ?? NONE_U32,
+    durationNs: known.durationNs ?? NONE_U32,
+    text: known.text ?? '',
+    frames: known.frames ?? NO_FRAMES,
+    submits: known.submits ?? NO_SUBMITS,
   };
 }
 
+const NO_FRAMES: readonly FrameRun[] = [];
+const NO_SUBMITS: readonly number[] = [];
+
 /** Sorts `frames` by IOVA, joins runs that continue each other and drops repeated ones (one map for each domain). */
 export function joinFrames(frames: readonly FrameRun[]): FrameRun[] {
+  if (frames.length <= 1) return [...frames];
   const joined: FrameRun[] = [];
   let previous: FrameRun | undefined;
   for (const frame of [...frames].sort((a, b) => a.iovaPfn - b.iovaPfn)) {

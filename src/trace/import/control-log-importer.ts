@@ -4,6 +4,7 @@ import type { BundleDraft } from './bundle-draft.ts';
 import { type ControlLog, ControlLogParser } from './control-log-parser.ts';
 import { DeviceIndex } from './device-index.ts';
 import { DiagnosticCounts } from './diagnostics.ts';
+import { DecidedAccesses } from './dma-rows.ts';
 import { sortCalls } from './guest-calls.ts';
 import { type ImportContext, parseInput, type StreamImporter } from './importer.ts';
 import { layOutRows } from './recorded-rows.ts';
@@ -36,7 +37,7 @@ function draftOfControlLog(log: ControlLog, context: ImportContext, diagnostics:
     guest: [],
     device: [],
     ranks: new Int32Array(0),
-    accesses: new Map(),
+    accesses: new DecidedAccesses(0),
     window: { first: 0, end: 0 },
     submissionOf: new Map(),
     callOfSubmit: new Map(),
@@ -60,7 +61,7 @@ function draftOfControlLog(log: ControlLog, context: ImportContext, diagnostics:
     },
     ...rows,
     initial: [],
-    units: [{ dma: [], observed: [] }],
+    units: [{ dma: rows.dma, observed: false }],
     tables: [],
     summary: summarize({
       importer: 'control-log',

@@ -5,6 +5,7 @@
 import { PAGE_SIZE } from '../../address.ts';
 import { InputError } from '../../input-error.ts';
 import { Random } from '../../random.ts';
+import { NONE_U32 } from '../schema.ts';
 import type { SynthesizedAccess } from './access-synthesis.ts';
 import { type MappingLife, synthesizeAccesses } from './access-synthesis.ts';
 import type { BundleDraft } from './bundle-draft.ts';
@@ -12,12 +13,13 @@ import type { ControlCall } from './control-call.ts';
 import type { TranslateEvent } from './device-event.ts';
 import { DeviceIndex } from './device-index.ts';
 import { DiagnosticCounts } from './diagnostics.ts';
+import { DecidedAccesses } from './dma-rows.ts';
 import { type FtraceHeader, readFtraceHeader } from './ftrace-header.ts';
 import { FtraceParser, type GuestTrace } from './ftrace-parser.ts';
 import { callsBySubmit, recoverCalls } from './guest-calls.ts';
 import { type ImportContext, parseInput, type StreamImporter } from './importer.ts';
 import { MergeBounds, mergeRanks, preferredRanks } from './merge-order.ts';
-import { type DecidedAccess, layOutRows } from './recorded-rows.ts';
+import { layOutRows } from './recorded-rows.ts';
 import { summarize } from './summary.ts';
 import { TextCursor } from './text-cursor.ts';
 
@@ -85,7 +87,7 @@ export function draftOfGuest(guest: GuestTrace, context: ImportContext, diagnost
     },
     ...rows,
     initial: [],
-    units: [{ dma: rows.dma, observed: [] }],
+    units: [{ dma: rows.dma, observed: false }],
     tables: [],
     summary: summarize({
       importer: 'ftrace',
@@ -126,13 +128,15 @@ function evidenceOf(guest: GuestTrace, devices: DeviceIndex): Parameters<typeof 
  * the same ranges while the device is switched from one to the other, and this source does not tell them apart.
  */
 function withoutDoubleMaps(calls: readonly ControlCall[]): ControlCall[] {
-  const holders = new Map<string, number>();
+  /** Holders of each IOVA page, by device. */
+  const holders: Map<number, number>[] = [];
   return calls.filter((call) => {
     const maps = call.op === 'dma_map' || call.op === 'dma_alloc';
     if (!maps && call.op !== 'dma_unmap' && call.op !== 'dma_free') return true;
-    const key = `${call.device} ${Math.floor(Number(call.iova) / PAGE_SIZE)}`;
-    const held = holders.get(key) ?? 0;
-    holders.set(key, Math.max(0, held + (maps ? 1 : -1)));
+    const page = Math.floor(Number(call.iova) / PAGE_SIZE);
+    holders[call.device] ??= new Map();
+    const held = holders[call.device]?.get(page) ?? 0;
+    holders[call.device]?.set(page, Math.max(0, held + (maps ? 1 : -1)));
     return maps ? held === 0 : held <= 1;
   });
 }
@@ -140,9 +144,13 @@ function withoutDoubleMaps(calls: readonly ControlCall[]): ControlCall[] {
 /** Pairs map calls with the unmap calls that end them. */
 function mappingLives(calls: readonly ControlCall[], endNs: number): MappingLife[] {
   const lives: { -readonly [K in keyof MappingLife]: MappingLife[K] }[] = [];
-  const open = new Map<string, number>();
+  /** Open mapping of each IOVA page, by device. */
+  const openOf: Map<number, number>[] = [];
   calls.forEach((call, index) => {
-    const key = `${call.device} ${Math.floor(Number(call.iova) / PAGE_SIZE)}`;
+    if (call.device === NONE_U32) return;
+    openOf[call.device] ??= new Map();
+    const open = openOf[call.device] as Map<number, number>;
+    const page = Math.floor(Number(call.iova) / PAGE_SIZE);
     switch (call.op) {
       case 'dma_map':
       case 'dma_alloc': {
@@ -151,13 +159,13 @@ function mappingLives(calls: readonly ControlCall[], endNs: number): MappingLife
         const bytes = Number(call.length);
         const { device, flags: direction, timeNs: mapNs } = call;
         const life = { device, iova, bytes, direction, mapCall: index, unmapCall: -1, mapNs, unmapNs: endNs, coherent };
-        open.set(key, lives.push(life) - 1);
+        open.set(page, lives.push(life) - 1);
         return;
       }
       case 'dma_unmap':
       case 'dma_free': {
-        const life = lives[open.get(key) ?? -1];
-        open.delete(key);
+        const life = lives[open.get(page) ?? -1];
+        open.delete(page);
         if (life === undefined) return;
         life.unmapCall = index;
         life.unmapNs = Math.max(life.mapNs, call.timeNs);
@@ -177,18 +185,17 @@ function mergeAccesses(
   accesses: readonly SynthesizedAccess[],
 ): {
   readonly device: TranslateEvent[];
-  readonly decided: Map<number, DecidedAccess>;
+  readonly decided: DecidedAccesses;
   readonly ranks: Int32Array;
 } {
   const bounds = new MergeBounds(guest.events.length, accesses.length);
-  const decided = new Map<number, DecidedAccess>();
+  const decided = new DecidedAccesses(accesses.length);
   const device = accesses.map(({ timeNs, iova, mapping, shape }, index): TranslateEvent => {
     const { mapCall, unmapCall } = mapping;
     bounds.before(eventOf(calls, mapCall), index);
     if (unmapCall >= 0) bounds.after(eventOf(calls, unmapCall), index);
-    decided.set(index, { device: mapping.device, shape, afterCall: mapCall, learned: false });
-    const unseen = { sourceId: 0, pfn: 0, pageShift: 0, outcome: 'unknown', leaf: 0, domainId: 0 } as const;
-    return { kind: 'translate', timeNs, thread: 0, line: 0, iova, ...unseen };
+    decided.set(index, mapping.device, shape, mapCall, false);
+    return translateEvent(timeNs, iova);
   });
   const guestTimes = Float64Array.from(guest.events, ({ timeNs }) => timeNs);
   const preferred = preferredRanks(
@@ -196,6 +203,23 @@ function mergeAccesses(
     Float64Array.from(accesses, ({ timeNs }) => timeNs),
   );
   return { device, decided, ranks: mergeRanks(preferred, bounds).ranks };
+}
+
+/** An access as the device side of a merge; what only a device-model log shows is unknown. */
+function translateEvent(timeNs: number, iova: number): TranslateEvent {
+  return {
+    timeNs,
+    thread: 0,
+    line: 0,
+    kind: 'translate',
+    sourceId: 0,
+    iova,
+    pfn: 0,
+    pageShift: 0,
+    outcome: 'unknown',
+    leaf: 0,
+    domainId: 0,
+  };
 }
 
 function eventOf(calls: readonly ControlCall[], call: number): number {

@@ -19,16 +19,19 @@ export class LineSplitter {
 
   /** Hands out every line that is complete after `chunk`. @hot */
   feed(chunk: Uint8Array): void {
-    const bytes = this.#rest.length === 0 ? chunk : Buffer.concat([this.#rest, chunk]);
-    const { length } = bytes;
+    const bytes =
+      this.#rest.length === 0
+        ? Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength)
+        : Buffer.concat([this.#rest, chunk]);
     let start = 0;
-    for (let at = this.#rest.length; at < length; at++) {
-      if (bytes[at] !== NEWLINE) continue;
+    for (;;) {
+      const at = bytes.indexOf(NEWLINE, start);
+      if (at < 0) break;
       this.#handOut(bytes, start, at > start && bytes[at - 1] === CARRIAGE_RETURN ? at - 1 : at);
       start = at + 1;
     }
     // A copy: the chunk is the caller's, and a view would keep all of it.
-    this.#rest = bytes.slice(start);
+    this.#rest = Uint8Array.prototype.slice.call(bytes, start);
   }
 
   /** Hands out what is left when the input ends. */

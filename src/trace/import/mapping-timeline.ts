@@ -141,9 +141,9 @@ export class MappingTimeline {
 
   #fill(call: ControlCall, index: number, content: Map<number, Content>): void {
     for (const run of call.frames) {
-      for (const iovaPfn of this.#touchedWithin(run.iovaPfn, run.pageCount)) {
+      this.#eachTouched(run.iovaPfn, run.pageCount, (iovaPfn) => {
         this.#set(call, index, content, iovaPfn, run.pfn + iovaPfn - run.iovaPfn);
-      }
+      });
     }
   }
 
@@ -160,12 +160,12 @@ export class MappingTimeline {
   #clear(call: ControlCall, index: number, content: Map<number, Content>): void {
     const start = Math.floor(Number(call.iova) / PAGE_SIZE);
     const pageCount = Math.ceil((Number(call.iova) + Number(call.length)) / PAGE_SIZE) - start;
-    for (const iovaPfn of this.#touchedWithin(start, pageCount)) {
+    this.#eachTouched(start, pageCount, (iovaPfn) => {
       content.delete(iovaPfn);
       for (const state of this.#groups.values()) {
         if (state.visible === content) end(state, iovaPfn, index, call.position);
       }
-    }
+    });
   }
 
   #copy(call: ControlCall, index: number): void {
@@ -187,12 +187,12 @@ export class MappingTimeline {
     for (const [iovaPfn, { pfn }] of content) begin(state, iovaPfn, pfn, index, call.position);
   }
 
-  *#touchedWithin(start: number, pageCount: number): Generator<number> {
+  #eachTouched(start: number, pageCount: number, visit: (iovaPfn: number) => void): void {
     if (pageCount <= this.#touched.size) {
-      for (let page = start; page < start + pageCount; page++) if (this.#touched.has(page)) yield page;
+      for (let page = start; page < start + pageCount; page++) if (this.#touched.has(page)) visit(page);
       return;
     }
-    for (const page of this.#touched) if (page >= start && page < start + pageCount) yield page;
+    for (const page of this.#touched) if (page >= start && page < start + pageCount) visit(page);
   }
 }
 

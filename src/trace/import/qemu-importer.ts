@@ -12,9 +12,10 @@ import type { DeviceEvent } from './device-event.ts';
 import { DeviceIndex } from './device-index.ts';
 import { DiagnosticCounts } from './diagnostics.ts';
 import { coveredRange } from './dma-api-calls.ts';
+import { DecidedAccesses } from './dma-rows.ts';
 import { type ImportContext, parseInput, type StreamImporter } from './importer.ts';
 import { type DeviceLog, QemuLogParser } from './qemu-log-parser.ts';
-import { type DecidedAccess, layOutRows } from './recorded-rows.ts';
+import { layOutRows } from './recorded-rows.ts';
 import { summarize } from './summary.ts';
 
 /** Importer of QEMU's trace log. */
@@ -77,7 +78,7 @@ function draftOfLog(log: DeviceLog, context: ImportContext, diagnostics: Diagnos
     },
     ...rows,
     initial,
-    units: [{ dma: rows.dma, observed: rows.observed }],
+    units: [{ dma: rows.dma, observed: true }],
     tables: [],
     summary: summarize({
       importer: 'qemu',
@@ -101,11 +102,12 @@ function learn(
   timed: boolean,
   diagnostics: DiagnosticCounts,
   file: string,
-): { readonly decided: Map<number, DecidedAccess>; readonly initial: InitialRow[]; readonly changed: number } {
+): { readonly decided: DecidedAccesses; readonly initial: InitialRow[]; readonly changed: number } {
   const shapes = new AccessShapes();
-  const decided = new Map<number, DecidedAccess>();
+  const decided = new DecidedAccesses(events.length);
   const initial: InitialRow[] = [];
-  const pages = new Map<string, number>();
+  /** Page behind each IOVA page, by device. */
+  const pages: Map<number, number>[] = [];
   let changed = 0;
   events.forEach((event, index) => {
     if (event.kind === 'hint') shapes.hint(event);
@@ -116,17 +118,17 @@ function learn(
     let learned = false;
     if (event.kind === 'translate') {
       const iovaPfn = Math.floor(event.iova / PAGE_SIZE);
-      const key = `${device} ${iovaPfn}`;
-      const known = pages.get(key);
+      pages[device] ??= new Map();
+      const known = pages[device].get(iovaPfn);
       learned = known !== event.pfn;
       if (known === undefined) {
         const prot = event.leaf % 4;
         const { pfn, pageShift: leafShift } = event;
         initial.push({ device, pasid: 0, iovaPfn, pfn, pageCount: 1, prot, leafShift, origin: InitialOrigin.learned });
       } else if (learned) changed++;
-      pages.set(key, event.pfn);
+      if (learned) pages[device].set(iovaPfn, event.pfn);
     }
-    decided.set(index, { device, shape, afterCall: -1, learned });
+    decided.set(index, device, shape, -1, learned);
   });
   diagnostics.count('dma_size_unknown', 'info', { file }, shapes.unknown.size);
   diagnostics.count('dma_direction_unknown', 'info', { file }, shapes.unknown.direction);

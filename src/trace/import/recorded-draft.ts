@@ -75,7 +75,7 @@ export function recordedDraft(parts: RecordedParts): BundleDraft {
     control: rows.control,
     frames: rows.frames,
     initial: initialRows(parts.initial.pages),
-    units: [{ dma: rows.dma, observed: rows.observed }],
+    units: [{ dma: rows.dma, observed: true }],
     submissions: rows.submissions,
     hardware: rows.hardware,
     tables,
@@ -169,7 +169,7 @@ function crossCheckOffset(parts: RecordedParts): void {
 
 function summaryOf(parts: RecordedParts, entries: readonly DiagnosticEntry[], spanNs: number): ImportSummary {
   const { files, devices, rows, initial, offset, matches, merged, window } = parts;
-  const used = new Set(rows.dma.map(({ device }) => device));
+  const used = rows.dma.devices();
   return {
     importer: 'recorded',
     lines: files.guest.lineCount + files.device.lineCount + (files.control?.lineCount ?? 0),
@@ -185,7 +185,7 @@ function summaryOf(parts: RecordedParts, entries: readonly DiagnosticEntry[], sp
     devices: [...used].sort((a, b) => a - b).map((index) => devices.devices[index]?.name ?? ''),
     controlRows: rows.control.length,
     dmaRows: rows.dma.length,
-    learnedRows: rows.observed.filter(({ learned }) => learned === 1).length,
+    learnedRows: rows.dma.learnedCount(),
     outsideWindow: files.device.events.length - (window.end - window.first),
     measures: {
       clockOffsetNs: offset.offsetNs,

@@ -12,6 +12,7 @@ import { alignByDescriptors, alignByPages, matchDescriptors } from './descriptor
 import type { DeviceEvent, FaultEvent, TranslateEvent } from './device-event.ts';
 import { DeviceIndex } from './device-index.ts';
 import { DiagnosticCounts } from './diagnostics.ts';
+import { DecidedAccesses } from './dma-rows.ts';
 import { callsBySubmit, recoverCalls } from './guest-calls.ts';
 import type { GuestEvent } from './guest-event.ts';
 import { findInitialState, type InitialPage, type InitialState, type PageUse } from './initial-mappings.ts';
@@ -19,7 +20,7 @@ import { type MappingInterval, MappingTimeline } from './mapping-timeline.ts';
 import { MergeBounds, type MergedRanks, mergeRanks, preferredRanks } from './merge-order.ts';
 import { dumpedPages, recordedDraft } from './recorded-draft.ts';
 import { type RecordedFiles, readRecordedFiles } from './recorded-files.ts';
-import { type DecidedAccess, layOutRows, type MergedRecording } from './recorded-rows.ts';
+import { layOutRows, type MergedRecording } from './recorded-rows.ts';
 
 /** Options of {@link importRecorded}. */
 export interface RecordedOptions {
@@ -162,18 +163,24 @@ function ownerEvidence(
     const device = devices.findSourceId(sourceId);
     if (device !== undefined && !byDomain.has(domainId)) byDomain.set(domainId, device);
   }
-  const byPage = new Map<string, number>();
+  /** Device that reached a page, -1 for several, by IOVA page and page. */
+  const byPage = new Map<number, Map<number, number>>();
   const active = new Set<number>();
   for (const { device, iovaPfn, pfn } of uses) {
     active.add(device);
-    const key = `${iovaPfn} ${pfn}`;
-    const known = byPage.get(key);
-    byPage.set(key, known === undefined || known === device ? device : -1);
+    let users = byPage.get(iovaPfn);
+    if (users === undefined) {
+      users = new Map();
+      byPage.set(iovaPfn, users);
+    }
+    const known = users.get(pfn);
+    if (known === undefined) users.set(pfn, device);
+    else if (known !== device) users.set(pfn, -1);
   }
   return {
     deviceOfDomain: (domainId) => byDomain.get(domainId),
     deviceUsingPage: (iovaPfn, pfn) => {
-      const device = byPage.get(`${iovaPfn} ${pfn}`);
+      const device = byPage.get(iovaPfn)?.get(pfn);
       return device === -1 ? undefined : device;
     },
     deviceOfThread: () => undefined,
@@ -246,8 +253,8 @@ function decideAccesses(at: {
   readonly initial: InitialState;
   readonly shapes: AccessShapes;
   readonly offsetNs: number;
-}): Map<number, DecidedAccess> {
-  const decided = new Map<number, DecidedAccess>();
+}): DecidedAccesses {
+  const decided = new DecidedAccesses(at.device.length);
   const requests = at.calls.filter(({ op }) => op === 'device_dma');
   let next = 0;
   at.device.forEach((event, index) => {
@@ -264,7 +271,7 @@ function decideAccesses(at: {
       ? at.shapes.ofFault(access)
       : at.shapes.ofTranslation(access, mapping, requestFor(requests, use.device, access, at.offsetNs));
     const afterCall = (faulted ? interval?.endCall : interval?.dependsOnCall) ?? -1;
-    decided.set(index, { device: use.device, shape, afterCall, learned: at.initial.taughtBy.has(index) });
+    decided.set(index, use.device, shape, afterCall, at.initial.taughtBy.has(index));
   });
   return decided;
 }

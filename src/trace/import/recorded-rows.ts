@@ -1,19 +1,10 @@
 /** Rows of a merged recording: numbers every row of every stream in the merged order. */
-import { NONE_U32, ObservedOutcome } from '../schema.ts';
-import type { AccessShape } from './access-shape.ts';
-import type { ControlRow, DmaRow, FrameRow, HardwareRow, ObservedDmaRow, SubmissionRow } from './bundle-draft.ts';
+import { NONE_U32 } from '../schema.ts';
+import type { ControlRow, FrameRow, HardwareRow, SubmissionRow } from './bundle-draft.ts';
 import type { ControlCall } from './control-call.ts';
-import type { DeviceEvent, FaultEvent, TranslateEvent } from './device-event.ts';
+import type { DeviceEvent } from './device-event.ts';
+import { type DecidedAccesses, DmaRows } from './dma-rows.ts';
 import type { GuestEvent, GuestEventOf } from './guest-event.ts';
-
-/** A DMA of the window, decided. */
-export interface DecidedAccess {
-  readonly device: number;
-  readonly shape: AccessShape;
-  /** Call that must be complete before it; -1 = none. */
-  readonly afterCall: number;
-  readonly learned: boolean;
-}
 
 /** A merged recording. */
 export interface MergedRecording {
@@ -25,7 +16,7 @@ export interface MergedRecording {
   /** Number of device events before each guest event. */
   readonly ranks: Int32Array;
   /** Decided DMA by device event. */
-  readonly accesses: ReadonlyMap<number, DecidedAccess>;
+  readonly accesses: DecidedAccesses;
   /** Device events `[first, end)` that lie in the window. */
   readonly window: { readonly first: number; readonly end: number };
   /** Device event by submission. */
@@ -42,15 +33,16 @@ export interface MergedRecording {
 export interface OrderedRows {
   readonly control: ControlRow[];
   readonly frames: FrameRow[];
-  readonly dma: DmaRow[];
-  readonly observed: ObservedDmaRow[];
+  /** DMA and what was observed of it. */
+  readonly dma: DmaRows;
   readonly submissions: SubmissionRow[];
   readonly hardware: HardwareRow[];
 }
 
 /** Lays out all rows in one pass over the merged order. */
 export function layOutRows(recording: MergedRecording): OrderedRows {
-  const rows: OrderedRows = { control: [], frames: [], dma: [], observed: [], submissions: [], hardware: [] };
+  const dma = new DmaRows(recording.accesses.count);
+  const rows: OrderedRows = { control: [], frames: [], dma, submissions: [], hardware: [] };
   const submissionRows = new Map<number, number>();
   const { calls, guest, device, ranks } = recording;
   let sequence = 0;
@@ -145,7 +137,36 @@ function pushDevice(
   submissionRows: ReadonlyMap<number, number>,
 ): boolean {
   const event = recording.device[index] as DeviceEvent;
+  if (event.kind === 'hint') return false;
+  if (event.kind === 'translate' || event.kind === 'fault') {
+    if (recording.accesses.has(index)) {
+      const timeNs = Math.max(0, Math.round(event.timeNs - recording.offsetNs - recording.originNs));
+      rows.dma.push(event, recording.accesses, index, sequence, timeNs);
+      return true;
+    }
+    if (event.kind === 'fault' || event.outcome !== 'fill') return false;
+  }
   const inWindow = index >= recording.window.first && index < recording.window.end ? 1 : 0;
+  rows.hardware.push(hardwareRow(event, sequence, inWindow, submissionRowOf(recording, index, submissionRows)));
+  return true;
+}
+
+/** 1 + submission row that descriptor `index` executes; 0 = none. */
+function submissionRowOf(
+  recording: MergedRecording,
+  index: number,
+  submissionRows: ReadonlyMap<number, number>,
+): number {
+  const submission = recording.submissionOf.get(index);
+  return submission === undefined ? 0 : (submissionRows.get(submission) ?? -1) + 1;
+}
+
+function hardwareRow(
+  event: Exclude<DeviceEvent, { readonly kind: 'fault' | 'hint' }>,
+  sequence: number,
+  inWindow: number,
+  submissionRow: number,
+): HardwareRow {
   const blank: HardwareRow = {
     sequence,
     unit: 0,
@@ -160,86 +181,22 @@ function pushDevice(
   };
   switch (event.kind) {
     case 'translate': {
-      const access = recording.accesses.get(index);
-      if (access !== undefined) {
-        pushAccess(rows, recording, event, access, sequence);
-        return true;
-      }
-      if (event.outcome !== 'fill') return false;
-      const pageBytes = 2 ** event.pageShift;
-      rows.hardware.push({
-        ...blank,
-        kind: 'iotlb_fill',
-        word0: event.iova - (event.iova % pageBytes),
-        word1: event.leaf,
-        sourceId: event.sourceId,
-        domainId: event.domainId,
-        pageShift: event.pageShift,
-      });
-      return true;
+      const { sourceId, domainId, pageShift, leaf: word1 } = event;
+      const word0 = event.iova - (event.iova % 2 ** pageShift);
+      return { ...blank, kind: 'iotlb_fill', word0, word1, sourceId, domainId, pageShift };
     }
-    case 'fault': {
-      const access = recording.accesses.get(index);
-      if (access === undefined) return false;
-      pushAccess(rows, recording, event, access, sequence);
-      return true;
-    }
-    case 'descriptor': {
-      const submission = recording.submissionOf.get(index);
-      const submissionRow = submission === undefined ? 0 : (submissionRows.get(submission) ?? -1) + 1;
-      rows.hardware.push({ ...blank, word0: event.low, word1: event.high, submissionRow });
-      return true;
-    }
+    case 'descriptor':
+      return { ...blank, word0: event.low, word1: event.high, submissionRow };
     case 'context_fill': {
       // Legacy: domain id in bits 87:72 of the context entry (VT-d spec 9.3); scalable entries have none.
       const domainId = Number((event.high >> 8n) & 0xffffn);
-      rows.hardware.push({ ...blank, word0: event.low, word1: event.high, sourceId: event.sourceId, domainId });
-      return true;
+      return { ...blank, word0: event.low, word1: event.high, sourceId: event.sourceId, domainId };
     }
     case 'fault_record':
-      rows.hardware.push({ ...blank, word0: event.low, word1: event.high, sourceId: Number(event.high & 0xffffn) });
-      return true;
+      return { ...blank, word0: event.low, word1: event.high, sourceId: Number(event.high & 0xffffn) };
     case 'iotlb_reset':
     case 'context_reset':
     case 'pasid_cache_reset':
-      rows.hardware.push(blank);
-      return true;
-    case 'hint':
-      return false;
+      return blank;
   }
-}
-
-function pushAccess(
-  rows: OrderedRows,
-  recording: MergedRecording,
-  event: TranslateEvent | FaultEvent,
-  access: DecidedAccess,
-  sequence: number,
-): void {
-  const { device, shape, afterCall, learned } = access;
-  rows.dma.push({
-    sequence,
-    timeNs: Math.max(0, Math.round(event.timeNs - recording.offsetNs - recording.originNs)),
-    device,
-    pasid: 0,
-    iova: event.iova,
-    bytes: shape.bytes,
-    flags: shape.write ? 1 : 0,
-    provenance: shape.provenance,
-    afterControl: afterCall + 1,
-  });
-  const faulted = event.kind === 'fault';
-  rows.observed.push({
-    outcome: faulted ? ObservedOutcome.fault : outcomeOf(event),
-    fault: faulted ? event.reason : 0,
-    pageShift: faulted ? 0 : event.pageShift,
-    inWindow: 1,
-    learned: learned ? 1 : 0,
-    pfn: faulted ? 0 : event.pfn,
-  });
-}
-
-function outcomeOf({ outcome }: TranslateEvent): number {
-  if (outcome === 'hit') return ObservedOutcome.hit;
-  return outcome === 'fill' ? ObservedOutcome.fill : ObservedOutcome.unknown;
 }

@@ -19,7 +19,7 @@ export function summarize(parts: {
   readonly measures: Readonly<Record<string, number>>;
 }): ImportSummary {
   const { rows, devices } = parts;
-  const active = [...new Set(rows.dma.map(({ device }) => device))].sort((a, b) => a - b);
+  const active = [...rows.dma.devices()].sort((a, b) => a - b);
   const named = active.length === 0 ? devices.devices.map((_, index) => index) : active;
   return {
     importer: parts.importer,
@@ -32,7 +32,7 @@ export function summarize(parts: {
     devices: named.map((index) => devices.devices[index]?.name ?? ''),
     controlRows: rows.control.length,
     dmaRows: rows.dma.length,
-    learnedRows: rows.observed.filter(({ learned }) => learned === 1).length,
+    learnedRows: rows.dma.learnedCount(),
     outsideWindow: parts.outsideWindow ?? 0,
     measures: parts.measures,
   };

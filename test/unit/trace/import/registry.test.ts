@@ -74,6 +74,7 @@ describe('the importers', () => {
     const log = await draftTrace(request(recording('vfio-edu-live/qemu-trace.log.gz')));
     expect(ftrace.manifest.provenance.dma).toEqual({ measured: 0, inferred: ftrace.summary.dmaRows, synthetic: 0 });
     expect(log.manifest.provenance.dma).toEqual({ measured: log.summary.dmaRows, inferred: 0, synthetic: 0 });
-    expect(log.units[0]?.observed).toHaveLength(log.summary.dmaRows);
+    expect(log.units[0]?.dma).toHaveLength(log.summary.dmaRows);
+    expect([ftrace, log].map(({ units }) => units[0]?.observed)).toEqual([false, true]);
   });
 });
