@@ -121,8 +121,13 @@ export class SwitchWatch {
       history.done[at] = done;
       history.bytes[at] = bytes;
       history.count++;
-      for (let i = 0; i < open.length; i++) {
+      for (let i = open.length - 1; i >= 0; i--) {
         const record = open[i]!;
+        // Row by row, so that nothing depends on how many rows came in one call.
+        if (record.settledAt(issueTick[row]!)) {
+          this.#close(record);
+          continue;
+        }
         record.onUnit(done, bytes);
         if (record.lane !== lane) continue;
         const page = input.iova[2 * row + 1]! * 1048576 + (input.iova[2 * row]! >>> 12);
@@ -143,22 +148,19 @@ export class SwitchWatch {
       }
     }
     this.issuedRows += to - from;
-    if (open.length === 0) return;
-    const last = issueTick[to - 1]!;
-    for (let i = open.length - 1; i >= 0; i--) if (open[i]!.settledAt(last)) this.#close(open[i]!);
   }
 
   /** The driver of a mediated device pinned or copied; `result` is its errno or 0 and more. */
   onAccess(device: number, startTick: number, endTick: number, bytes: number, result: number, key: number): void {
     const lane = this.lane(device, 0);
     const open = this.#openOf(lane.unit);
-    for (const record of open) {
-      if (record.lane !== lane) continue;
-      if (result < 0) record.onFault(startTick, endTick);
+    for (const record of [...open]) {
+      if (record.settledAt(startTick)) this.#close(record);
+      else if (record.lane !== lane) continue;
+      else if (result < 0) record.onFault(startTick, endTick);
       else record.onSuccess(startTick, endTick, endTick - startTick, bytes, true, 0, key);
     }
     if (result >= 0) lane.push(endTick, endTick - startTick, bytes, 1, 0);
-    for (let i = open.length - 1; i >= 0; i--) if (open[i]!.settledAt(startTick)) this.#close(open[i]!);
   }
 
   /** Closes what is open and gives everything seen. */
