@@ -7,6 +7,7 @@ import { PAGE_SIZE } from '../../address.ts';
 import { alignClocks, type ClockOffset, type ClockSample } from './clock-alignment.ts';
 import type { DescriptorEvent, DeviceEvent } from './device-event.ts';
 import type { GuestEvent } from './guest-event.ts';
+import { PairKeys } from './pair-keys.ts';
 
 /** [ns] How long after its submission a descriptor may run, and how far clocks may be apart. */
 const MATCH_WINDOW_NS = 50_000_000;
@@ -32,28 +33,31 @@ export function alignByDescriptors(
   guest: readonly GuestEvent[],
   device: readonly DeviceEvent[],
 ): ClockOffset | undefined {
+  const keys = new PairKeys<bigint>();
   const submitted: ClockSample[] = [];
   for (const event of guest) {
-    if (event.kind === 'submit') submitted.push({ timeNs: event.timeNs, key: wordsKey(event.words) });
+    if (event.kind === 'submit')
+      submitted.push({ timeNs: event.timeNs, key: keys.of(event.words[0] ?? 0n, event.words[1] ?? 0n) });
   }
   const executed: ClockSample[] = [];
   for (const event of device) {
-    if (event.kind === 'descriptor') executed.push({ timeNs: event.timeNs, key: wordsKey([event.low, event.high]) });
+    if (event.kind === 'descriptor') executed.push({ timeNs: event.timeNs, key: keys.of(event.low, event.high) });
   }
   return alignClocks(submitted, executed);
 }
 
 /** Clock offset from pages: the guest maps a page at an IOVA, and the device first uses it soon after. */
 export function alignByPages(guest: readonly GuestEvent[], device: readonly DeviceEvent[]): ClockOffset | undefined {
+  const keys = new PairKeys<number>();
   const mapped: ClockSample[] = [];
   for (const event of guest) {
     if (event.kind === 'map')
-      mapped.push({ timeNs: event.timeNs, key: `${event.iova / PAGE_SIZE} ${event.phys / PAGE_SIZE}` });
+      mapped.push({ timeNs: event.timeNs, key: keys.of(event.iova / PAGE_SIZE, event.phys / PAGE_SIZE) });
   }
   const filled: ClockSample[] = [];
   for (const event of device) {
     if (event.kind === 'translate' && event.outcome !== 'hit') {
-      filled.push({ timeNs: event.timeNs, key: `${Math.floor(event.iova / PAGE_SIZE)} ${event.pfn}` });
+      filled.push({ timeNs: event.timeNs, key: keys.of(Math.floor(event.iova / PAGE_SIZE), event.pfn) });
     }
   }
   return alignClocks(mapped, filled);
@@ -112,8 +116,4 @@ function findExecution(
 export function isUntracedDescriptor(low: bigint): boolean {
   const type = low & 15n;
   return type === WAIT || type === INTERRUPT_ENTRY;
-}
-
-function wordsKey(words: readonly bigint[]): string {
-  return `${words[0]} ${words[1]}`;
 }
