@@ -7,7 +7,7 @@
 export interface ClockSample {
   /** [ns] */
   readonly timeNs: number;
-  readonly key: string;
+  readonly key: string | number;
 }
 
 /** A found offset. */
@@ -30,7 +30,7 @@ const MAX_PAIRS = 200_000;
  * offset is the median of the densest window.
  */
 export function alignClocks(earlier: readonly ClockSample[], later: readonly ClockSample[]): ClockOffset | undefined {
-  const timesByKey = new Map<string, number[]>();
+  const timesByKey = new Map<string | number, number[]>();
   for (const sample of later) {
     const times = timesByKey.get(sample.key);
     if (times === undefined) timesByKey.set(sample.key, [sample.timeNs]);

@@ -147,12 +147,20 @@ export class DmaApiJoiner {
     const ranges = event.kind === 'dma_map' ? event.ranges : [{ iova: event.iova, bytes: event.bytes }];
     const within = ({ event: map }: Indexed<'map'>): boolean =>
       ranges.some(({ iova, bytes }) => map.iova >= pageFloor(iova) && map.iova < iova + Math.max(bytes, 1));
-    const claimed = state.maps.filter(within);
-    // An interrupt may have mapped in between, so what is not claimed stays; what is old has no `dma:*` event.
-    state.maps = state.maps.filter((map) => !within(map));
-    this.#orphans.addMaps(state.maps.splice(0, Math.max(0, state.maps.length - MAX_OPEN_MAPS)).map(orphanMap));
-    const start = Math.min(...ranges.map(({ iova }) => iova));
-    const end = Math.max(...ranges.map(({ iova, bytes }) => iova + bytes));
+    let claimed = state.maps;
+    if (claimed.every(within)) state.maps = [];
+    else {
+      claimed = state.maps.filter(within);
+      // An interrupt may have mapped in between, so what is not claimed stays; what is old has no `dma:*` event.
+      state.maps = state.maps.filter((map) => !within(map));
+      this.#orphans.addMaps(state.maps.splice(0, Math.max(0, state.maps.length - MAX_OPEN_MAPS)).map(orphanMap));
+    }
+    let start = Number.POSITIVE_INFINITY;
+    let end = Number.NEGATIVE_INFINITY;
+    for (const { iova, bytes } of ranges) {
+      if (iova < start) start = iova;
+      if (iova + bytes > end) end = iova + bytes;
+    }
     const first = claimed[0];
     // A map that invalidates (caching mode) counts from its submission: an interrupt may unmap and submit before that.
     const submitted = state.mapSubmits[0];
@@ -172,7 +180,7 @@ export class DmaApiJoiner {
         submits: state.mapSubmits,
       }),
     );
-    state.mapSubmits = [];
+    if (state.mapSubmits.length > 0) state.mapSubmits = [];
     if (event.kind === 'dma_map' && event.scattered) this.#rememberSg(event);
   }
 
@@ -272,10 +280,13 @@ const PAGE_SELECTIVE = 3;
 
 /** [bytes] Range of a page-selective IOTLB descriptor (VT-d spec 6.5.2.3, 6.5.2.4); undefined for any other. */
 export function coveredRange(words: readonly bigint[]): { readonly start: number; readonly end: number } | undefined {
-  const [word0 = 0n, word1 = 0n] = words;
-  const type = Number(word0 & 15n);
+  const low = Number((words[0] ?? 0n) & 0xffn);
+  const type = low & 15;
   if (type !== IOTLB_INVALIDATE && type !== PASID_IOTLB_INVALIDATE) return undefined;
-  if (Number((word0 >> 4n) & 3n) !== PAGE_SELECTIVE) return undefined;
-  const start = Number(word1 & ~0xfffn);
-  return { start, end: start + PAGE_SIZE * 2 ** Number(word1 & 63n) };
+  if (((low >> 4) & 3) !== PAGE_SELECTIVE) return undefined;
+  const word1 = words[1] ?? 0n;
+  const inPage = Number(word1 & 0xfffn);
+  // Only what a double holds exactly: the page is subtracted first.
+  const start = Number(word1 - BigInt(inPage));
+  return { start, end: start + PAGE_SIZE * 2 ** (inPage & 63) };
 }

@@ -18,7 +18,7 @@ import { type FtraceHeader, readFtraceHeader } from './ftrace-header.ts';
 import { FtraceParser, type GuestTrace } from './ftrace-parser.ts';
 import { callsBySubmit, recoverCalls } from './guest-calls.ts';
 import { type ImportContext, parseInput, type StreamImporter } from './importer.ts';
-import { MergeBounds, mergeRanks, preferredRanks } from './merge-order.ts';
+import { eventTimes, MergeBounds, mergeRanks, preferredRanks } from './merge-order.ts';
 import { layOutRows } from './recorded-rows.ts';
 import { summarize } from './summary.ts';
 import { TextCursor } from './text-cursor.ts';
@@ -197,11 +197,7 @@ function mergeAccesses(
     decided.set(index, mapping.device, shape, mapCall, false);
     return translateEvent(timeNs, iova);
   });
-  const guestTimes = Float64Array.from(guest.events, ({ timeNs }) => timeNs);
-  const preferred = preferredRanks(
-    guestTimes,
-    Float64Array.from(accesses, ({ timeNs }) => timeNs),
-  );
+  const preferred = preferredRanks(eventTimes(guest.events), eventTimes(accesses));
   return { device, decided, ranks: mergeRanks(preferred, bounds).ranks };
 }
 

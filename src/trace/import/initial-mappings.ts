@@ -6,6 +6,7 @@ import { PAGE_SIZE } from '../../address.ts';
 import { InitialOrigin } from '../schema.ts';
 import type { WindowAccess } from './access-resolution.ts';
 import type { ControlCall } from './control-call.ts';
+import { PairKeys } from './pair-keys.ts';
 
 /** A page that was mapped at the beginning. */
 export interface InitialPage {
@@ -57,14 +58,15 @@ interface FirstCall {
   readonly maps: boolean;
 }
 
-type PageKey = (device: number, iovaPfn: number) => string;
+type PageKey = (device: number, iovaPfn: number) => number;
 
 /** Decides which pages were mapped at the beginning. */
 export function findInitialState(evidence: InitialEvidence): InitialState {
   const { calls, dumped, uses, earlierUses, groupOf } = evidence;
-  const keyOf: PageKey = (device, iovaPfn) => `${groupOf(device)} ${iovaPfn}`;
+  const keys = new PairKeys<number>();
+  const keyOf: PageKey = (device, iovaPfn) => keys.of(groupOf(device), iovaPfn);
   const firstCalls = findFirstCalls(calls, keyOf);
-  const pages = new Map<string, InitialPage>();
+  const pages = new Map<number, InitialPage>();
   let outdated = 0;
   for (const page of dumped) {
     const key = keyOf(page.device, page.iovaPfn);
@@ -73,7 +75,7 @@ export function findInitialState(evidence: InitialEvidence): InitialState {
   }
   const superPages = dumped.filter(({ leafShift }) => leafShift > 12);
   const taughtBy = new Set<number>();
-  const decided = new Set<string>();
+  const decided = new Set<number>();
   for (const use of uses) {
     const key = keyOf(use.device, use.iovaPfn);
     if (decided.has(key)) continue;
@@ -93,8 +95,8 @@ export function findInitialState(evidence: InitialEvidence): InitialState {
 }
 
 /** First DMA-API call on each page. */
-function findFirstCalls(calls: readonly ControlCall[], keyOf: PageKey): Map<string, FirstCall> {
-  const first = new Map<string, FirstCall>();
+function findFirstCalls(calls: readonly ControlCall[], keyOf: PageKey): Map<number, FirstCall> {
+  const first = new Map<number, FirstCall>();
   for (const call of calls) {
     const maps = call.op === 'dma_map' || call.op === 'dma_alloc';
     if (!maps && call.op !== 'dma_unmap' && call.op !== 'dma_free') continue;
@@ -110,12 +112,12 @@ function findFirstCalls(calls: readonly ControlCall[], keyOf: PageKey): Map<stri
 
 /** Pages unmapped first in the window, neither dumped nor used in it: what the device saw there last. */
 function learnUnmapped(
-  firstCalls: ReadonlyMap<string, FirstCall>,
-  pages: Map<string, InitialPage>,
+  firstCalls: ReadonlyMap<number, FirstCall>,
+  pages: Map<number, InitialPage>,
   earlierUses: readonly PageUse[],
   keyOf: PageKey,
 ): number {
-  const lastUse = new Map<string, PageUse>();
+  const lastUse = new Map<number, PageUse>();
   for (const use of earlierUses) if (use.pfn >= 0) lastUse.set(keyOf(use.device, use.iovaPfn), use);
   let unknown = 0;
   for (const [key, { maps }] of firstCalls) {

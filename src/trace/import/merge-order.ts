@@ -4,6 +4,14 @@
  * it is used) moves events within that uncertainty.
  */
 
+/** [ns] Times of events, moved by `offsetNs`. */
+export function eventTimes(events: readonly { readonly timeNs: number }[], offsetNs = 0): Float64Array {
+  // Not Float64Array.from, which makes an iterator result for each element.
+  const times = new Float64Array(events.length);
+  for (let index = 0; index < events.length; index++) times[index] = (events[index]?.timeNs ?? 0) + offsetNs;
+  return times;
+}
+
 /** Bounds on where guest events lie among the device events; a rank is the number of device events before it. */
 export class MergeBounds {
   readonly lower: Int32Array;

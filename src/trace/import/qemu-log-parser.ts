@@ -271,7 +271,8 @@ export class QemuLogParser {
       const lookup = pending[index] as PendingLookup;
       if (lookup.sourceId !== sourceId || lookup.thread !== this.#thread) continue;
       if (lookup.iova < pageIova || lookup.iova >= pageIova + pageBytes) continue;
-      pending.splice(index, 1);
+      if (index === pending.length - 1) pending.pop();
+      else pending.splice(index, 1);
       return lookup;
     }
     return undefined;

@@ -17,7 +17,7 @@ import { callsBySubmit, recoverCalls } from './guest-calls.ts';
 import type { GuestEvent } from './guest-event.ts';
 import { findInitialState, type InitialPage, type InitialState, type PageUse } from './initial-mappings.ts';
 import { type MappingInterval, MappingTimeline } from './mapping-timeline.ts';
-import { MergeBounds, type MergedRanks, mergeRanks, preferredRanks } from './merge-order.ts';
+import { eventTimes, MergeBounds, type MergedRanks, mergeRanks, preferredRanks } from './merge-order.ts';
 import { dumpedPages, recordedDraft } from './recorded-draft.ts';
 import { type RecordedFiles, readRecordedFiles } from './recorded-files.ts';
 import { layOutRows, type MergedRecording } from './recorded-rows.ts';
@@ -51,8 +51,8 @@ export function mergeRecording(files: RecordedFiles, diagnostics: DiagnosticCoun
   const offset = findOffset(files, guest, device);
   const window = windowOf(files, device, offset.offsetNs);
   const clock = {
-    guestTimesNs: Float64Array.from(guest, (event) => event.timeNs + offset.offsetNs),
-    deviceTimesNs: Float64Array.from(device, (event) => event.timeNs),
+    guestTimesNs: eventTimes(guest, offset.offsetNs),
+    deviceTimesNs: eventTimes(device),
   };
   const preferred = preferredRanks(clock.guestTimesNs, clock.deviceTimesNs);
   const uses = pageUses(device, devices, window.first, window.end);
@@ -283,6 +283,7 @@ function requestFor(
   { iova, timeNs }: TranslateEvent,
   offsetNs: number,
 ): ControlCall | undefined {
+  if (requests.length === 0) return undefined;
   const guestNs = timeNs - offsetNs;
   return requests.find(
     (request) =>
