@@ -91,7 +91,7 @@ export class Translator {
 
   /**
    * Translates the page (`low`, `high` = page number words) for a slot. `ticks[arrival]` is when the request's first TLP
-   * reached the unit, `tlps` how many it has; `absent`: a lookup of this page has just failed. Leaves the answer in {@link result} and `ticks[ready]`. @hot
+   * reached the unit, `tlps` how many it has, `absent` that its lookup failed. Answers in {@link result}, `ticks[ready]`. @hot
    */
   translate(slot: number, low: number, high: number, flags: number, tlps: number, absent = false): void {
     const { result, ticks } = this;
@@ -194,11 +194,10 @@ export class Translator {
   /** Answers from an IOTLB entry that may become valid only later; `ticks[ready]` is when it is looked up. */
   #useEntry(entry: number, low: number, tlps: number): void {
     const { ticks, result } = this;
-    const { cache } = this.iotlb;
     const counts = this.counters.values;
     const { hitTicks } = this.#timing;
     const from = ticks[Walk.ready]!;
-    const validFrom = cache.readyTick[entry]!;
+    const validFrom = this.iotlb.cache.readyTick[entry]!;
     counts[Count.iotlb_hit]!++;
     this.times.low[Part.iotlbHit]! += hitTicks;
     if (validFrom > from) {
