@@ -25,6 +25,8 @@ const WINDOW_NS = 20_000;
 /** Pairs looked at, at most; beyond, every n-th sample of the first side is used. Bounds time and memory. */
 const MAX_PAIRS = 200_000;
 
+const NO_TIMES: readonly number[] = [];
+
 /**
  * Offset that, added to `earlier` times, meets most `later` times of equal key; undefined when no keys are equal. The
  * offset is the median of the densest window.
@@ -44,7 +46,8 @@ export function alignClocks(earlier: readonly ClockSample[], later: readonly Clo
   let used = 0;
   for (let index = 0; index < earlier.length; index += stride) {
     const sample = earlier[index] as ClockSample;
-    for (const timeNs of timesByKey.get(sample.key) ?? []) differences[used++] = timeNs - sample.timeNs;
+    const times = timesByKey.get(sample.key) ?? NO_TIMES;
+    for (let at = 0; at < times.length; at++) differences[used++] = times[at]! - sample.timeNs;
   }
   const sorted = differences.subarray(0, used).sort();
   const { first, last } = densestWindow(sorted);

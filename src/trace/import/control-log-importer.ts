@@ -40,7 +40,7 @@ function draftOfControlLog(log: ControlLog, context: ImportContext, diagnostics:
     accesses: new DecidedAccesses(0),
     window: { first: 0, end: 0 },
     submissionOf: new Map(),
-    callOfSubmit: new Map(),
+    callOfSubmit: new Int32Array(0),
     originNs: first.timeNs,
     offsetNs: 0,
   });

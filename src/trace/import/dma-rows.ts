@@ -92,7 +92,9 @@ export class DmaRows {
 
   /** Devices that issue, in order of first appearance. */
   devices(): Set<number> {
-    return new Set(this.dma.device.subarray(0, this.length));
+    const devices = new Set<number>();
+    for (let row = 0; row < this.length; row++) devices.add(this.dma.device[row]!);
+    return devices;
   }
 
   /** Rows whose page was learned from them. */

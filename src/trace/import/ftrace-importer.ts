@@ -67,7 +67,7 @@ export function draftOfGuest(guest: GuestTrace, context: ImportContext, diagnost
     accesses: order.decided,
     window: { first: 0, end: order.device.length },
     submissionOf: new Map(),
-    callOfSubmit: callsBySubmit(calls),
+    callOfSubmit: callsBySubmit(calls, guest.events.length),
     originNs: guest.firstNs,
     offsetNs: 0,
   });
@@ -225,9 +225,10 @@ function eventOf(calls: readonly ControlCall[], call: number): number {
 /** For each call 1 + the last access of the mapping it ends; 0 = none. */
 function lastUses(accesses: readonly SynthesizedAccess[], callCount: number): number[] {
   const last = new Array<number>(callCount).fill(0);
-  accesses.forEach(({ mapping }, row) => {
-    if (mapping.unmapCall >= 0) last[mapping.unmapCall] = row + 1;
-  });
+  for (let row = 0; row < accesses.length; row++) {
+    const { unmapCall } = (accesses[row] as SynthesizedAccess).mapping;
+    if (unmapCall >= 0) last[unmapCall] = row + 1;
+  }
   return last;
 }
 

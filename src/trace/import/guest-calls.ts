@@ -72,11 +72,12 @@ function positionOf(guest: GuestTrace, timeNs: number): number {
   return low - 0.5;
 }
 
-/** Control call by guest event that is one of its descriptors. */
-export function callsBySubmit(calls: readonly ControlCall[]): Map<number, number> {
-  const owner = new Map<number, number>();
-  calls.forEach(({ submits }, call) => {
-    for (const submit of submits) owner.set(submit, call);
-  });
+/** For each guest event 1 + the control call of which it is a descriptor; 0 = none. */
+export function callsBySubmit(calls: readonly ControlCall[], guestCount: number): Int32Array {
+  const owner = new Int32Array(guestCount);
+  for (let call = 0; call < calls.length; call++) {
+    const { submits } = calls[call] as ControlCall;
+    for (let at = 0; at < submits.length; at++) owner[submits[at]!] = call + 1;
+  }
   return owner;
 }

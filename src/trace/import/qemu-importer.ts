@@ -56,7 +56,7 @@ function draftOfLog(log: DeviceLog, context: ImportContext, diagnostics: Diagnos
     accesses: decided,
     window: { first: 0, end: events.length },
     submissionOf: new Map(),
-    callOfSubmit: new Map(),
+    callOfSubmit: new Int32Array(0),
     originNs: first.timeNs,
     offsetNs: 0,
   });

@@ -90,7 +90,7 @@ export function mergeRecording(files: RecordedFiles, diagnostics: DiagnosticCoun
     accesses: decided,
     window,
     submissionOf: matches.submissionOf,
-    callOfSubmit: callsBySubmit(calls),
+    callOfSubmit: callsBySubmit(calls, guest.length),
     originNs: files.guest.firstNs,
     offsetNs: offset.offsetNs,
   };

@@ -21,8 +21,8 @@ export interface MergedRecording {
   readonly window: { readonly first: number; readonly end: number };
   /** Device event by submission. */
   readonly submissionOf: ReadonlyMap<number, number>;
-  /** Call by submission. */
-  readonly callOfSubmit: ReadonlyMap<number, number>;
+  /** For each guest event 1 + the call of which it is a descriptor; 0 = none. */
+  readonly callOfSubmit: Int32Array;
   /** [ns] Guest clock at the bundle's origin. */
   readonly originNs: number;
   /** [ns] Device-model time minus guest time. */
@@ -43,8 +43,9 @@ export interface OrderedRows {
 export function layOutRows(recording: MergedRecording): OrderedRows {
   const dma = new DmaRows(recording.accesses.count);
   const rows: OrderedRows = { control: [], frames: [], dma, submissions: [], hardware: [] };
-  const submissionRows = new Map<number, number>();
   const { calls, guest, device, ranks } = recording;
+  /** 1 + submission row by guest event; 0 = none. */
+  const submissionRows = new Int32Array(guest.length);
   let sequence = 0;
   let nextGuest = 0;
   let nextCall = 0;
@@ -58,8 +59,8 @@ export function layOutRows(recording: MergedRecording): OrderedRows {
       emitCallsBefore(nextGuest);
       const event = guest[nextGuest] as GuestEvent;
       if (event.kind !== 'submit') continue;
-      submissionRows.set(nextGuest, rows.submissions.length);
       pushSubmission(rows, recording, event, nextGuest, sequence++);
+      submissionRows[nextGuest] = rows.submissions.length;
     }
     if (index === device.length) break;
     if (pushDevice(rows, recording, index, sequence, submissionRows)) sequence++;
@@ -124,7 +125,7 @@ function pushSubmission(
     word1: event.words[1] ?? 0n,
     word2: event.words[2] ?? 0n,
     word3: event.words[3] ?? 0n,
-    controlRow: (recording.callOfSubmit.get(index) ?? -1) + 1,
+    controlRow: recording.callOfSubmit[index] ?? 0,
   });
 }
 
@@ -134,7 +135,7 @@ function pushDevice(
   recording: MergedRecording,
   index: number,
   sequence: number,
-  submissionRows: ReadonlyMap<number, number>,
+  submissionRows: Int32Array,
 ): boolean {
   const event = recording.device[index] as DeviceEvent;
   if (event.kind === 'hint') return false;
@@ -152,13 +153,9 @@ function pushDevice(
 }
 
 /** 1 + submission row that descriptor `index` executes; 0 = none. */
-function submissionRowOf(
-  recording: MergedRecording,
-  index: number,
-  submissionRows: ReadonlyMap<number, number>,
-): number {
+function submissionRowOf(recording: MergedRecording, index: number, submissionRows: Int32Array): number {
   const submission = recording.submissionOf.get(index);
-  return submission === undefined ? 0 : (submissionRows.get(submission) ?? -1) + 1;
+  return submission === undefined ? 0 : (submissionRows[submission] ?? 0);
 }
 
 function hardwareRow(
