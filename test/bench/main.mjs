@@ -1,5 +1,5 @@
 // Runs the benches and prints a table each; figures go to out/bench.json. No bench gates anything by time.
-// usage: npm run bench [-- NAME... --rows N --rounds N]
+// usage: npm run bench [-- NAME... --rows N --rounds N --bundle-rows N]
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { cpus } from 'node:os';
 import { parseArgs } from 'node:util';
@@ -8,6 +8,10 @@ const BENCHES = {
   translate: () => import('./translate.mjs'),
   ioas: () => import('./ioas.mjs'),
   'control-plane': () => import('./control-plane.mjs'),
+  importers: () => import('./importers.mjs'),
+  bundle: () => import('./bundle.mjs'),
+  pool: () => import('./pool.mjs'),
+  'start-up': () => import('./start-up.mjs'),
 };
 
 const { values, positionals } = parseArgs({
@@ -15,6 +19,7 @@ const { values, positionals } = parseArgs({
   options: {
     rows: { type: 'string', default: '1000000' },
     rounds: { type: 'string', default: '5' },
+    'bundle-rows': { type: 'string', default: '10000000' },
     out: { type: 'string', default: 'out/bench.json' },
   },
 });
@@ -27,7 +32,11 @@ if (unknown !== undefined) {
 const results = [];
 for (const name of names) {
   const bench = await BENCHES[name]();
-  const result = await bench.run({ rows: Number(values.rows), rounds: Number(values.rounds) });
+  const result = await bench.run({
+    rows: Number(values.rows),
+    rounds: Number(values.rounds),
+    bundleRows: Number(values['bundle-rows']),
+  });
   results.push(result);
   for (const line of bench.format(result)) console.log(line);
 }

@@ -24,7 +24,8 @@ const OVERRIDES = [
   'pagingCaches.region512g.ways=4',
   'translation.walkers=4',
 ];
-const BATCH = 16384;
+/** [rows] Rows of one call. */
+export const BATCH = 16384;
 const CPP_SOURCE = new URL('./roofline/roof.cpp', import.meta.url).pathname;
 
 /** Runs the bench; returns plain data. */
@@ -102,33 +103,11 @@ function prepare(records, tables) {
   }
   const batches = [];
   for (let from = 0; from < rows; from += BATCH) batches.push(batchOf(input, from, Math.min(rows, from + BATCH)));
-  // Outcome columns belong to the caller and are reused between batches, as in a replay.
-  const out = {
-    issueTick: new Float64Array(BATCH),
-    arriveTick: new Float64Array(BATCH),
-    readyTick: new Float64Array(BATCH),
-    doneTick: new Float64Array(BATCH),
-    outcome: new Uint8Array(BATCH),
-    fault: new Uint8Array(BATCH),
-    walkReads: new Uint8Array(BATCH),
-    pageShift: new Uint8Array(BATCH),
-    pfn: new Uint32Array(BATCH * 2),
-  };
-  const memory = new PhysicalMemory();
-  const root = loadTables(memory, tables);
-  const { config } = hardwareProfile('vtd-bdw', OVERRIDES);
+  const out = resultColumns();
+  const newUnit = unitMaker(tables);
   return {
     pass() {
-      const unit = new VtdUnit({
-        name: 'dmar0',
-        config,
-        memory,
-        timeline: new Timeline(),
-        deviceSourceIds: Array.from({ length: TRACE_DOMAINS }, (_, device) => 0x100 + device * 8),
-      });
-      unit.mmioWrite(0x20, root.low, root.high, 0);
-      unit.mmioWrite(0x18, 0x40000000, 0, 0);
-      unit.mmioWrite(0x18, 0x80000000, 0, 0);
+      const unit = newUnit();
       const latency = new Histogram();
       const before = process.cpuUsage();
       for (const batch of batches) {
@@ -139,6 +118,41 @@ function prepare(records, tables) {
       const counters = unit.counters();
       return { rate: rows / (spent.user + spent.system), hitRate: counters.iotlb_hit / counters.iotlb_lookup };
     },
+  };
+}
+
+/** Outcome columns belong to the caller and are reused between batches, as in a replay. */
+export function resultColumns() {
+  return {
+    issueTick: new Float64Array(BATCH),
+    arriveTick: new Float64Array(BATCH),
+    readyTick: new Float64Array(BATCH),
+    doneTick: new Float64Array(BATCH),
+    outcome: new Uint8Array(BATCH),
+    fault: new Uint8Array(BATCH),
+    walkReads: new Uint8Array(BATCH),
+    pageShift: new Uint8Array(BATCH),
+    pfn: new Uint32Array(BATCH * 2),
+  };
+}
+
+/** Loads the tables; the function returned makes a unit with cold caches over them. */
+export function unitMaker(tables) {
+  const memory = new PhysicalMemory();
+  const root = loadTables(memory, tables);
+  const { config } = hardwareProfile('vtd-bdw', OVERRIDES);
+  return () => {
+    const unit = new VtdUnit({
+      name: 'dmar0',
+      config,
+      memory,
+      timeline: new Timeline(),
+      deviceSourceIds: Array.from({ length: TRACE_DOMAINS }, (_, device) => 0x100 + device * 8),
+    });
+    unit.mmioWrite(0x20, root.low, root.high, 0);
+    unit.mmioWrite(0x18, 0x40000000, 0, 0);
+    unit.mmioWrite(0x18, 0x80000000, 0, 0);
+    return unit;
   };
 }
 
