@@ -39,6 +39,13 @@ export interface WrittenStream {
   readonly sha256: string;
 }
 
+/** A column of the batch being filled. */
+interface Cell {
+  readonly name: string;
+  readonly type: ColumnType;
+  readonly column: ColumnArray<ColumnType>;
+}
+
 /** One stream of a bundle, open for writing. */
 export class StreamWriter<S extends StreamSchema> {
   readonly schema: S;
@@ -47,6 +54,7 @@ export class StreamWriter<S extends StreamSchema> {
   /** Next free row of {@link columns}. */
   row = 0;
 
+  readonly #cells: readonly Cell[];
   readonly #fd: number;
   readonly #batchRows: number;
   readonly #arrow: Schema;
@@ -62,6 +70,9 @@ export class StreamWriter<S extends StreamSchema> {
   constructor(file: string, schema: S, batchRows: number = DEFAULT_BATCH_ROWS) {
     this.schema = schema;
     this.columns = allocateColumns(schema, batchRows);
+    this.#cells = schemaColumns(schema).map(([name, type]) => {
+      return { name, type, column: this.columns[name] as ColumnArray<ColumnType> };
+    });
     this.#batchRows = batchRows;
     this.#arrow = arrowSchema(schema, FORMAT_VERSION, batchRows);
     for (const [name, type] of schemaColumns(schema))
@@ -91,7 +102,7 @@ export class StreamWriter<S extends StreamSchema> {
   /** Writes one row given as an object and returns its number. */
   append(row: WritableRow<S>): number {
     const number = this.rowCount;
-    for (const name in this.schema) this.#writeCell(name, this.schema[name] as ColumnType, row[name]);
+    for (let cell = 0; cell < this.#cells.length; cell++) this.#writeCell(this.#cells[cell]!, row);
     this.commit();
     return number;
   }
@@ -127,8 +138,8 @@ export class StreamWriter<S extends StreamSchema> {
     this.#open = false;
   }
 
-  #writeCell(name: string, type: ColumnType, value: unknown): void {
-    const column = this.columns[name] as ColumnArray<ColumnType>;
+  #writeCell({ name, type, column }: Cell, row: WritableRow<S>): void {
+    const value: unknown = row[name];
     if (type === 'u64') writeU64(column as Uint32Array, this.row, value as number | bigint);
     else column[this.row] = type === 'dictionary' ? this.code(name, value as string) : (value as number);
   }

@@ -59,17 +59,21 @@ export function synthesizeAccesses(mappings: readonly MappingLife[], random: Ran
       ringOf(rings, mapping.device).mappings.push(mapping);
       continue;
     }
-    const pieces = pagePieces(mapping);
+    const pieceCount = countPages(mapping);
     const write = isWrite(mapping, random);
     const directionInferred = mapping.direction === DmaDirection.bidirectional ? DmaProvenance.directionInferred : 0;
-    const shareNs = Math.max(0, mapping.unmapNs - mapping.mapNs) / (pieces.length + 1);
+    const shareNs = Math.max(0, mapping.unmapNs - mapping.mapNs) / (pieceCount + 1);
     const descriptor = nextDescriptor(ringOf(rings, mapping.device), mapping.mapNs + random.unit() * shareNs);
     if (descriptor !== undefined) accesses.push(descriptor);
-    pieces.forEach(({ iova, bytes }, index) => {
-      const timeNs = Math.floor(mapping.mapNs + (index + 1 + random.unit()) * shareNs);
-      const shape = { bytes, write, provenance: INFERRED | directionInferred };
+    const end = mapping.iova + mapping.bytes;
+    let iova = mapping.iova;
+    for (let piece = 1; piece <= pieceCount; piece++) {
+      const next = Math.min(end, nextPage(iova));
+      const timeNs = Math.floor(mapping.mapNs + (piece + random.unit()) * shareNs);
+      const shape = { bytes: next - iova, write, provenance: INFERRED | directionInferred };
       accesses.push({ timeNs, device: mapping.device, iova, shape, mapping });
-    });
+      iova = next;
+    }
   }
   return accesses.sort((a, b) => a.timeNs - b.timeNs);
 }
@@ -81,12 +85,16 @@ interface Ring {
 }
 
 function ringOf(rings: Map<number, Ring>, device: number): Ring {
-  const known = rings.get(device) ?? { mappings: [], next: 0 };
-  rings.set(device, known);
-  return known;
+  let ring = rings.get(device);
+  if (ring === undefined) {
+    ring = { mappings: [], next: 0 };
+    rings.set(device, ring);
+  }
+  return ring;
 }
 
 function nextDescriptor(ring: Ring, timeNs: number): SynthesizedAccess | undefined {
+  if (ring.mappings.length === 0) return undefined;
   const alive = ring.mappings.filter(({ unmapNs }) => unmapNs > timeNs);
   const total = alive.reduce((sum, { bytes }) => sum + Math.floor(bytes / DESCRIPTOR_BYTES), 0);
   if (total === 0) return undefined;
@@ -108,13 +116,12 @@ function isWrite({ direction }: MappingLife, random: Random): boolean {
   return direction === DmaDirection.bidirectional && random.chance(0.5);
 }
 
-function pagePieces({ iova, bytes }: MappingLife): { readonly iova: number; readonly bytes: number }[] {
-  const pieces: { readonly iova: number; readonly bytes: number }[] = [];
-  const end = iova + bytes;
-  for (let at = iova; at < end; ) {
-    const next = Math.min(end, (Math.floor(at / PAGE_SIZE) + 1) * PAGE_SIZE);
-    pieces.push({ iova: at, bytes: next - at });
-    at = next;
-  }
-  return pieces;
+/** Pages that a mapping touches: a request does not cross a page. */
+function countPages({ iova, bytes }: MappingLife): number {
+  return bytes > 0 ? Math.ceil((iova + bytes) / PAGE_SIZE) - Math.floor(iova / PAGE_SIZE) : 0;
+}
+
+/** [bytes] Start of the page behind that of `iova`. */
+function nextPage(iova: number): number {
+  return (Math.floor(iova / PAGE_SIZE) + 1) * PAGE_SIZE;
 }

@@ -1,4 +1,7 @@
-/** DMA of an import by column: what was decided on each access, and the rows that come of it. An object for each would be most of an import's memory. */
+/**
+ * DMA of an import by column: what was decided on each access, and the rows that come of it. An object for each would be
+ * most of an import's memory.
+ */
 import { allocateColumns, type Columns, writeU64 } from '../columns.ts';
 import { DMA_SCHEMA, OBSERVED_DMA_SCHEMA, ObservedOutcome } from '../schema.ts';
 import type { AccessShape } from './access-shape.ts';

@@ -190,13 +190,15 @@ function mergeAccesses(
 } {
   const bounds = new MergeBounds(guest.events.length, accesses.length);
   const decided = new DecidedAccesses(accesses.length);
-  const device = accesses.map(({ timeNs, iova, mapping, shape }, index): TranslateEvent => {
+  const device: TranslateEvent[] = [];
+  for (let index = 0; index < accesses.length; index++) {
+    const { timeNs, iova, mapping, shape } = accesses[index] as SynthesizedAccess;
     const { mapCall, unmapCall } = mapping;
     bounds.before(eventOf(calls, mapCall), index);
     if (unmapCall >= 0) bounds.after(eventOf(calls, unmapCall), index);
     decided.set(index, mapping.device, shape, mapCall, false);
-    return translateEvent(timeNs, iova);
-  });
+    device.push(translateEvent(timeNs, iova));
+  }
   const preferred = preferredRanks(eventTimes(guest.events), eventTimes(accesses));
   return { device, decided, ranks: mergeRanks(preferred, bounds).ranks };
 }

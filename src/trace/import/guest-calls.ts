@@ -52,7 +52,7 @@ export function recoverCalls(sources: GuestCallSources): ControlCall[] {
   }
   diagnostics.count('mapping_without_dma_event', 'info', { file: guest.file }, orphans.attributed);
   diagnostics.count('mapping_of_unknown_device', 'data-loss', { file: guest.file }, orphans.unattributed);
-  return sortCalls([...calls, ...dmaApi.calls, ...systemCalls.calls]);
+  return sortCalls(calls.concat(dmaApi.calls, systemCalls.calls));
 }
 
 /** Orders calls by position; calls at one position by time, then as they were found. */
