@@ -82,6 +82,8 @@ export interface DeviceUnderTestOptions {
   readonly devices?: number;
   readonly deferred?: boolean;
   readonly profile?: unknown;
+  /** See VtdUnitOptions. */
+  readonly plainRows?: boolean;
 }
 
 /** The bench. */
@@ -108,6 +110,7 @@ export class DeviceUnderTest {
       timeline: this.timeline,
       deviceSourceIds: this.sourceIds,
       queueMode: options.deferred === true ? 'deferred' : 'timed',
+      plainRows: options.plainRows ?? true,
     });
     const scalable = options.scalable === true;
     this.contexts = new TestContextTables(this.memory, scalable);

@@ -43,7 +43,7 @@ export const ROOT_PROT = PROT_READ | PROT_WRITE;
 
 /** The translation path of one unit. */
 export class Translator {
-  readonly spaces = new AddressSpaces();
+  readonly spaces: AddressSpaces;
   readonly bindings: Bindings;
   readonly iotlb: Iotlb;
   readonly ssPaging: PagingCaches;
@@ -51,8 +51,9 @@ export class Translator {
   readonly resolver: BindingResolver;
   readonly walker: Walker;
   readonly nested: NestedWalker;
+  readonly schedule: WalkSchedule;
   readonly counters: UnitCounters;
-  readonly times = new TimeSums();
+  readonly times: TimeSums;
   readonly config: VtdConfig;
   /** Outcome of the last {@link translate}, by {@link Result}. */
   readonly result = new Int32Array(6);
@@ -62,7 +63,6 @@ export class Translator {
   enabled = false;
 
   readonly #timing: TranslationTiming;
-  readonly #schedule: WalkSchedule;
   readonly #faults: FaultRecorder;
   /** The binding just resolved may be kept: its entries are cached. */
   #keepBinding = false;
@@ -79,21 +79,24 @@ export class Translator {
     this.counters = counters;
     this.#timing = config.translation;
     this.#faults = faults;
-    this.iotlb = new Iotlb(config.iotlb, this.spaces, config.iotlbRules);
-    this.ssPaging = new PagingCaches(config.pagingCaches, this.spaces);
-    this.fsPaging = new PagingCaches(config.pagingCaches, this.spaces);
+    const { linear } = memory;
+    this.spaces = new AddressSpaces(linear);
+    this.times = new TimeSums(linear);
+    this.iotlb = new Iotlb(config.iotlb, this.spaces, config.iotlbRules, linear);
+    this.ssPaging = new PagingCaches(config.pagingCaches, this.spaces, linear);
+    this.fsPaging = new PagingCaches(config.pagingCaches, this.spaces, linear);
     this.resolver = new BindingResolver(config, memory, this.spaces, bindings, counters, () => this.#flushAll());
     this.walker = new Walker(memory, config.faultCodes);
     this.nested = new NestedWalker(memory, this);
-    this.#schedule = new WalkSchedule(config.translation, counters, this.times);
-    this.ticks = this.#schedule.ticks;
+    this.schedule = new WalkSchedule(config.translation, counters, this.times, linear);
+    this.ticks = this.schedule.ticks;
   }
 
   /**
    * Translates the page (`low`, `high` = page number words) for a slot. `ticks[arrival]` is when the request's first TLP
-   * reached the unit, `tlps` how many it has, `absent` that its lookup failed. Answers in {@link result}, `ticks[ready]`. @hot
+   * reached the unit, `tlps` how many it has. Answers in {@link result}, `ticks[ready]`. @hot
    */
-  translate(slot: number, low: number, high: number, flags: number, tlps: number, absent = false): void {
+  translate(slot: number, low: number, high: number, flags: number, tlps: number): void {
     const { result, ticks } = this;
     result[Result.reads] = 0;
     result[Result.fault] = 0;
@@ -117,10 +120,10 @@ export class Translator {
     counts[Count.iotlb_lookup]! += tlps;
     counts[Count.iotlb_hit]! += tlps - 1;
     if (this.config.iotlbRules.tag === 'source') this.#translateBySource(slot, low, high, flags, tlps);
-    else this.#translateByDomain(slot, low, high, flags, tlps, absent);
+    else this.#translateByDomain(slot, low, high, flags, tlps);
   }
 
-  #translateByDomain(slot: number, low: number, high: number, flags: number, tlps: number, absent: boolean): void {
+  #translateByDomain(slot: number, low: number, high: number, flags: number, tlps: number): void {
     const { bindings, ticks } = this;
     let contextReads = 0;
     const arrival = ticks[Walk.arrival]!;
@@ -153,7 +156,7 @@ export class Translator {
       this.#fault(slot, low, high, flags, this.widthFault(slot), true);
       return;
     }
-    const entry = absent && pages === high ? -1 : this.iotlb.lookup(bindings.space[slot]!, low, pages);
+    const entry = this.iotlb.lookup(bindings.space[slot]!, low, pages);
     if (entry >= 0) {
       if (this.permits(entry, flags)) {
         this.#finishContext(slot, contextReads, flags);
@@ -224,7 +227,7 @@ export class Translator {
   ): void {
     const { bindings, ticks, walker } = this;
     const counts = this.counters.values;
-    const schedule = this.#schedule;
+    const schedule = this.schedule;
     const space = bindings.space[slot]!;
     const kind = bindings.kind[slot]!;
     const first = kind !== Kind.secondStage;
@@ -292,6 +295,13 @@ export class Translator {
     else this.nested.walk(slot, table, level, prot, low, high, flags);
   }
 
+  /** Reclaims entries of past generations in the caches of translations. */
+  settle(): void {
+    this.iotlb.cache.settle();
+    this.ssPaging.settle();
+    this.fsPaging.settle();
+  }
+
   /** Answers with an IOTLB entry. */
   answerEntry(entry: number, low: number): void {
     const { values } = this.iotlb.cache;
@@ -340,8 +350,8 @@ export class Translator {
   #finishContext(slot: number, contextReads: number, flags: number): void {
     const { ticks } = this;
     if (contextReads > 0) {
-      this.#schedule.begin();
-      this.#schedule.end(contextReads, 0, (flags & Flag.write) !== 0);
+      this.schedule.begin();
+      this.schedule.end(contextReads, 0, (flags & Flag.write) !== 0);
       this.result[Result.reads] = contextReads;
     } else {
       ticks[Walk.bound] = ticks[Walk.from]!;

@@ -7,7 +7,14 @@ import { assert } from '../../assert.ts';
 import type { Timeline } from '../../timeline.ts';
 import type { Tick } from '../../units.ts';
 import type { PhysicalMemory } from '../memory.ts';
-import type { CounterSnapshot, DmaColumns, IommuUnit, ResultColumns } from '../unit.ts';
+import {
+  allocateBatch,
+  type CounterSnapshot,
+  type DmaBatch,
+  type DmaColumns,
+  type IommuUnit,
+  type ResultColumns,
+} from '../unit.ts';
 import { Bindings } from './binding.ts';
 import type { VtdConfig } from './config.ts';
 import { type TimeSums, UnitCounters } from './counters.ts';
@@ -30,6 +37,8 @@ export interface VtdUnitOptions {
   /** Requester id of every device of the machine, by device index; devices of other units never issue here. */
   readonly deviceSourceIds: readonly SourceId[];
   readonly queueMode?: QueueMode;
+  /** Whether plain rows are replayed by the compiled loop; the result is the same. Default true. */
+  readonly plainRows?: boolean;
 }
 
 /** Answer of {@link VtdUnit.access} and {@link VtdUnit.probe}. */
@@ -50,30 +59,40 @@ export class VtdUnit implements IommuUnit {
 
   readonly #config: VtdConfig;
   readonly #bindings: Bindings;
-  readonly #counters = new UnitCounters();
+  readonly #counters: UnitCounters;
   readonly #faults: FaultRecorder;
   readonly #translator: Translator;
   readonly #executor: InvalidationExecutor;
   readonly #queue: InvalidationQueue;
   readonly #registers: RegisterFile;
   readonly #dataPlane: DataPlane;
+  readonly #memory: PhysicalMemory;
 
   constructor(options: VtdUnitOptions) {
     const mode = options.queueMode ?? 'timed';
     const config = mode === 'deferred' ? withoutTime(options.config) : options.config;
     this.name = options.name;
     this.#config = config;
-    this.#bindings = new Bindings(options.deviceSourceIds);
+    const { linear } = options.memory;
+    this.#memory = options.memory;
+    this.#counters = new UnitCounters(linear);
+    this.#bindings = new Bindings(options.deviceSourceIds, linear);
     this.#faults = new FaultRecorder(((config.cap[1] >>> 8) & 0xff) + 1, this.#counters);
     this.#translator = new Translator(config, options.memory, this.#bindings, this.#counters, this.#faults);
     this.#executor = new InvalidationExecutor(this.#translator);
     this.#queue = new InvalidationQueue(options.memory, options.timeline, config.queue, this.#executor, mode);
     this.#registers = new RegisterFile(config.cap, config.ecap, this.#translator, this.#queue, this.#faults);
-    this.#dataPlane = new DataPlane(this.#translator, this.#queue, options.deviceSourceIds.length);
+    const { length } = options.deviceSourceIds;
+    this.#dataPlane = new DataPlane(this.#translator, this.#queue, options.memory, length, options.plainRows ?? true);
   }
 
   translate(input: DmaColumns, from: number, to: number, limit: Tick, out: ResultColumns): number {
     return this.#dataPlane.translate(input, from, to, limit, out);
+  }
+
+  columns(capacityRows: number): DmaBatch {
+    const { linear } = this.#memory;
+    return allocateBatch(capacityRows, linear, linear);
   }
 
   mmioWrite(register: number, lo: number, hi: number, atTick: Tick): void {
