@@ -7,6 +7,7 @@ import { PhysicalMemory } from '../../src/hw/memory.ts';
 import { resolveHardwareProfile } from '../../src/hw/profile.ts';
 import { VTD_BDW } from '../../src/hw/profiles/vtd-bdw.ts';
 import { type DmaColumns, DmaOutcome, type ResultColumns } from '../../src/hw/unit.ts';
+import type { VtdConfig } from '../../src/hw/vtd/config.ts';
 import { Descriptor, DescriptorType } from '../../src/hw/vtd/layout.ts';
 import {
   GCMD_REG,
@@ -82,6 +83,8 @@ export interface DeviceUnderTestOptions {
   readonly devices?: number;
   readonly deferred?: boolean;
   readonly profile?: unknown;
+  /** Changes the resolved profile: geometries that need no decoding. */
+  readonly config?: (resolved: VtdConfig) => VtdConfig;
 }
 
 /** The bench. */
@@ -99,7 +102,8 @@ export class DeviceUnderTest {
 
   constructor(options: DeviceUnderTestOptions = {}) {
     const overrides = options.profile === undefined ? [...ROUND_NUMBERS, ...(options.set ?? [])] : options.set;
-    const { config } = resolveHardwareProfile(options.profile ?? VTD_BDW, overrides ?? []);
+    const resolved = resolveOnce(options.profile ?? VTD_BDW, overrides ?? []);
+    const config = options.config?.(resolved) ?? resolved;
     this.sourceIds = Array.from({ length: options.devices ?? 2 }, (_, index) => sourceId(1, index, 0));
     this.unit = new VtdUnit({
       name: 'dmar0',
@@ -182,6 +186,18 @@ export class DeviceUnderTest {
   }
 }
 
+const RESOLVED = new Map<unknown, Map<string, VtdConfig>>();
+
+/** Properties build thousands of units of a few profiles. */
+function resolveOnce(profile: unknown, overrides: readonly string[]): VtdConfig {
+  const known = RESOLVED.get(profile) ?? new Map<string, VtdConfig>();
+  RESOLVED.set(profile, known);
+  const key = overrides.join(' ');
+  const config = known.get(key) ?? resolveHardwareProfile(profile, overrides).config;
+  known.set(key, config);
+  return config;
+}
+
 /** Becomes known when the status word has been written. */
 export interface SubmissionHandle {
   doneNs: number | undefined;
@@ -256,4 +272,6 @@ export const descriptors = {
     addressHigh(page),
   ],
   pasidCache: (did: number, pasid: number): number[] => [((did << 16) | 0x17) >>> 0, pasid, 0, 0],
+  pasidCacheDomain: (did: number): number[] => [((did << 16) | 0x07) >>> 0, 0, 0, 0],
+  pasidCacheGlobal: (): number[] => [0x37, 0, 0, 0],
 } as const;
