@@ -2,6 +2,9 @@
  * PASID cache: PASID-table entries by (source id, PASID), with the entry's domain id as an attribute (VT-d spec 6.2.3),
  * and the walk that fills it: PASID-directory entry, then PASID entry (VT-d spec 3.4.3, 9.5, 9.6). Only present entries
  * are cached.
+ *
+ * APPROX: hardware reads an entry as four 128-bit pieces, here at one instant: a request sees the entry as it is between
+ * two stores of software, torn or not, but no store falls between two pieces of one read.
  */
 import { type PhysicalMemory, WORDS_PER_FRAME } from '../memory.ts';
 import { type CacheGeometry, SetAssoc } from '../set-assoc.ts';
