@@ -26,11 +26,15 @@ export class PasidCache {
   /** Source id and PASID of the entry that the last {@link read} replaced; -1 when none. */
   replacedSource = -1;
   replacedPasid = -1;
+  /** [ps] From when the entry found by the last {@link lookup} can be used: a read of it may be under way. */
+  readyTick = 0;
 
   readonly #cache: SetAssoc | undefined;
   readonly #contents: Int32Array;
   readonly #memory: PhysicalMemory;
   readonly #codes: FaultCodes;
+  /** Entry that the last {@link read} filled, or -1. */
+  #filled = -1;
 
   constructor(geometry: CacheGeometry | undefined, memory: PhysicalMemory, codes: FaultCodes) {
     this.#cache = geometry && new SetAssoc(geometry, NO_GENERATIONS);
@@ -41,7 +45,16 @@ export class PasidCache {
 
   /** Finds a cached entry into {@link words}; false when there is none. */
   lookup(sourceId: number, pasid: number): boolean {
-    return this.#take(this.#cache?.find(sourceId, pasid, 0) ?? -1);
+    this.#filled = -1;
+    const entry = this.#cache?.find(sourceId, pasid, 0) ?? -1;
+    this.readyTick = entry < 0 ? 0 : this.#cache!.readyTick[entry]!;
+    return this.#take(entry);
+  }
+
+  /** What the last {@link read} cached can be used from `atTick` on. */
+  validFrom(atTick: number): void {
+    if (this.#filled >= 0) this.#cache!.readyTick[this.#filled] = atTick;
+    this.#filled = -1;
   }
 
   /** As {@link lookup}, leaving the recency order alone. */
@@ -56,6 +69,8 @@ export class PasidCache {
     this.replacedPasid = -1;
     if (this.fault !== FaultReason.none || this.#cache === undefined) return;
     const entry = this.#cache.fill(sourceId, pasid, 0, sourceId, 0);
+    this.#filled = entry;
+    this.#cache.readyTick[entry] = 0;
     if (this.#cache.replacedValue0 >= 0) {
       this.replacedSource = this.#cache.replacedValue0;
       this.replacedPasid = this.#cache.replacedKey1;
