@@ -38,6 +38,7 @@ export interface MachineOptions {
   readonly queueDelayTicks?: number;
   /** Name of a hardware profile: a full unit with these registers instead of a bare queue. */
   readonly hardware?: string;
+  readonly hardwareOverrides?: readonly string[];
 }
 
 /** One line a descriptor, as the qi_submit trace event prints its four 64-bit words. */
@@ -56,7 +57,7 @@ function fullUnit(options: MachineOptions, memory: PhysicalMemory, kernel: Kerne
     const value = BigInt(`0x${hex}`);
     return [Number(value & 0xffff_ffffn), Number(value >> 32n)];
   };
-  const { config } = hardwareProfile(options.hardware as string);
+  const { config } = hardwareProfile(options.hardware as string, options.hardwareOverrides ?? []);
   const deviceSourceIds = Array.from({ length: options.deviceCount ?? 1 }, (_, index) => sourceId(index + 1, 0, 0));
   return new VtdUnit({
     name: 'dmar0',

@@ -85,7 +85,10 @@ export class Iotlb {
     this.#spaces.sizesInUse[space]! |= 1 << size;
     const key0 = keyLow(low, high, size);
     const key1 = (space << SPACE_SHIFT) | keyHigh(high, size);
-    return this.cache.fill(key0, key1, this.#spaces.leaf.current[space]!, value0, value1);
+    const generation = this.#spaces.leaf.current[space]!;
+    // A smaller entry hid this one from the lookup and did not permit the access: an array has no key twice.
+    if (size > 0) this.cache.remove(key0, key1, generation);
+    return this.cache.fill(key0, key1, generation, value0, value1);
   }
 
   /** Drops every entry. */

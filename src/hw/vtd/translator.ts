@@ -64,8 +64,8 @@ export class Translator {
 
   readonly #timing: TranslationTiming;
   readonly #faults: FaultRecorder;
-  /** The binding just resolved may be kept: its entries are cached. */
-  #keepBinding = false;
+  /** This request's binding was resolved for it. */
+  #resolved = false;
 
   constructor(
     config: VtdConfig,
@@ -134,15 +134,15 @@ export class Translator {
         bindings.keepEarlier(slot, arrival);
         remembered = false;
         contextReads = this.resolver.resolve(slot);
+        this.#resolved = true;
+        this.#waitFor(this.resolver.readyTick);
         if (this.resolver.fault !== Reason.none) {
           this.#contextFault(slot, low, high, flags, contextReads);
           return;
         }
-        this.#keepBinding = this.resolver.cached;
       } else {
         // Another request is fetching the entries: join it.
-        ticks[Walk.from] = bound;
-        this.times.low[Part.walkQueue]! += bound - arrival;
+        this.#waitFor(bound);
       }
     }
     if (bindings.kind[slot] === Kind.passThrough) {
@@ -360,15 +360,26 @@ export class Translator {
     this.#bound(slot);
   }
 
-  /** The binding resolved for this request can be used by others from `ticks[bound]` on, if its entries were cached. */
+  /** Entries that this request needs are being read for another until `readyTick`. */
+  #waitFor(readyTick: number): void {
+    const { ticks } = this;
+    const waited = readyTick - ticks[Walk.from]!;
+    if (waited <= 0) return;
+    this.times.low[Part.walkQueue]! += waited;
+    ticks[Walk.from] = readyTick;
+  }
+
+  /** The entries read for this request, and its binding if they are cached, can be used from `ticks[bound]` on. */
   #bound(slot: number): void {
-    if (!this.#keepBinding) return;
-    this.#keepBinding = false;
-    this.bindings.readyTick[slot] = this.ticks[Walk.bound]!;
+    if (!this.#resolved) return;
+    this.#resolved = false;
+    const { resolver } = this;
+    const boundTick = this.ticks[Walk.bound]!;
+    resolver.entriesRead(boundTick, this.#timing.walkReadTicks);
+    if (resolver.cached && resolver.fault === Reason.none) this.bindings.readyTick[slot] = boundTick;
   }
 
   #contextFault(slot: number, low: number, high: number, flags: number, reads: number): void {
-    this.#keepBinding = false;
     this.#finishContext(slot, reads, flags);
     this.#fault(slot, low, high, flags, this.resolver.fault, false);
   }
