@@ -30,6 +30,10 @@ export class Bindings {
   accessDirty: Uint8Array;
   /** 1: faults are not recorded (FPD). */
   faultsHidden: Uint8Array;
+  /** 1: translation requests and translated requests are let in (TT = 01b, DTE). */
+  deviceTlb: Uint8Array;
+  /** 1: page requests are let in (PRE). */
+  pageRequests: Uint8Array;
   /** PASID the request is treated as: its own, or RID_PASID. */
   effectivePasid: Int32Array;
   /** [ps] Arrival of the request that resolved the binding last, and what it had been before. */
@@ -58,6 +62,8 @@ export class Bindings {
     this.rootLevel = new Uint8Array(count);
     this.accessDirty = new Uint8Array(count);
     this.faultsHidden = new Uint8Array(count);
+    this.deviceTlb = new Uint8Array(count);
+    this.pageRequests = new Uint8Array(count);
     this.effectivePasid = new Int32Array(count);
     this.resolvedTick = new Float64Array(count);
     this.earlierDomainId = new Int32Array(count).fill(-1);
@@ -144,6 +150,8 @@ export class Bindings {
     this.rootLevel = grownBytes(this.rootLevel, size);
     this.accessDirty = grownBytes(this.accessDirty, size);
     this.faultsHidden = grownBytes(this.faultsHidden, size);
+    this.deviceTlb = grownBytes(this.deviceTlb, size);
+    this.pageRequests = grownBytes(this.pageRequests, size);
     this.space = grownWords(this.space, size);
     this.domainId = grownWords(this.domainId, size);
     this.rootSlot = grownWords(this.rootSlot, size);

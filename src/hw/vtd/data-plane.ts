@@ -12,7 +12,7 @@ import { InvariantError } from '../../assert.ts';
 import type { Tick } from '../../units.ts';
 import { DeviceLinks, DevicePort, LinkTick, MAX_REQUEST_BYTES, RequestShape } from '../device-link.ts';
 import { GROUP_SHIFT } from '../set-assoc.ts';
-import { type DmaColumns, DmaOutcome, type ResultColumns } from '../unit.ts';
+import { type DmaColumns, DmaFlag, DmaOutcome, type ResultColumns } from '../unit.ts';
 import type { Bindings } from './binding.ts';
 import { Counter, TimePart } from './counters.ts';
 import type { InvalidationQueue } from './invalidation-queue.ts';
@@ -25,6 +25,7 @@ import { WalkTick } from './walk-schedule.ts';
 const Link = LinkTick;
 const Walk = WalkTick;
 const Outcome = DmaOutcome;
+const Flag = DmaFlag;
 const Answer = Result;
 const Part = TimePart;
 const Count = Counter;
@@ -46,6 +47,14 @@ const PFN_HIGH = VALUE_PFN_HIGH;
 /** Instead of an IOTLB entry: none has the key; nobody has looked, or what was found does not answer. */
 const ABSENT = -1;
 const UNKNOWN = -2;
+
+/** See {@link DataPlane.shared}. */
+export interface SharedDeviceState {
+  readonly links: DeviceLinks;
+  readonly progress: RowProgress;
+  /** [ps] By device: when it issued its last request. */
+  readonly lastIssue: Float64Array;
+}
 
 /** Devices, links and translation of one unit. */
 export class DataPlane {
@@ -71,6 +80,11 @@ export class DataPlane {
     this.#progress = new RowProgress(deviceCount);
     this.#released = new Float64Array(deviceCount);
     this.#lastIssue = new Float64Array(deviceCount);
+  }
+
+  /** State of the devices that whoever handles some of their requests otherwise has to share. */
+  get shared(): SharedDeviceState {
+    return { links: this.#links, progress: this.#progress, lastIssue: this.#lastIssue };
   }
 
   /** See {@link IommuUnit.translate}. @hot */
@@ -300,7 +314,7 @@ export class DataPlane {
     out.pfn[2 * row] = result[Answer.pfnLow]!;
     out.pfn[2 * row + 1] = result[Answer.pfnHigh]!;
     ticks[Link.ready] = ready;
-    if (outcome === Outcome.fault) {
+    if (outcome === Outcome.fault || (flags & Flag.translationRequest) !== 0) {
       links.abort(port);
       return;
     }

@@ -60,6 +60,10 @@ export class Translator {
   readonly ticks: Float64Array;
   /** Global enable (GSTS.TES). */
   enabled = false;
+  /** The last translation request found no permission for the access: answered so, without a fault record. */
+  denied = false;
+  /** TLPs that came with a translated address and were let in. */
+  translatedTlps = 0;
 
   readonly #timing: TranslationTiming;
   readonly #schedule: WalkSchedule;
@@ -103,8 +107,12 @@ export class Translator {
     ticks[Walk.from] = ticks[Walk.arrival]!;
     ticks[Walk.ready] = ticks[Walk.arrival]!;
     const counts = this.counters.values;
-    if (!this.enabled || (flags & Flag.translated) !== 0) {
+    if (!this.enabled) {
       this.#passThrough(tlps);
+      return;
+    }
+    if ((flags & Flag.translated) !== 0) {
+      this.#translated(slot, low, high, flags, tlps);
       return;
     }
     if (high === 0 && low >>> 8 === 0xfee && (flags & Flag.write) !== 0) {
@@ -142,6 +150,10 @@ export class Translator {
         this.times.low[Part.walkQueue]! += bound - arrival;
       }
     }
+    if ((flags & Flag.translationRequest) !== 0 && bindings.deviceTlb[slot] === 0) {
+      this.#refuseDevice(slot, low, high, flags, contextReads);
+      return;
+    }
     if (bindings.kind[slot] === Kind.passThrough) {
       this.#finishContext(slot, contextReads, flags);
       this.#passThroughBound(tlps);
@@ -165,6 +177,45 @@ export class Translator {
     }
     if (remembered) this.resolver.countHit();
     this.#miss(slot, low, pages, high, flags, contextReads, tlps);
+  }
+
+  /**
+   * A translated request (VT-d spec 4.2.3): its context and PASID entries must be there and let device TLBs in; then its
+   * address is used as it is.
+   */
+  #translated(slot: number, low: number, high: number, flags: number, tlps: number): void {
+    const { bindings, ticks } = this;
+    const arrival = ticks[Walk.arrival]!;
+    const bound = bindings.readyTick[slot]!;
+    let contextReads = 0;
+    if (bound === NEVER) {
+      bindings.keepEarlier(slot, arrival);
+      contextReads = this.resolver.resolve(slot);
+      if (this.resolver.fault !== Reason.none) {
+        this.#contextFault(slot, low, high, flags, contextReads);
+        return;
+      }
+      this.#keepBinding = this.resolver.cached;
+    } else if (arrival < bound) {
+      ticks[Walk.from] = bound;
+      this.times.low[Part.walkQueue]! += bound - arrival;
+    }
+    if (bindings.deviceTlb[slot] === 0) {
+      this.#refuseDevice(slot, low, high, flags, contextReads);
+      return;
+    }
+    this.#finishContext(slot, contextReads, flags);
+    const { hitTicks } = this.#timing;
+    ticks[Walk.ready]! += hitTicks;
+    this.times.low[Part.iotlbHit]! += hitTicks;
+    this.result[Result.outcome] = Outcome.passThrough;
+    this.translatedTlps += tlps;
+  }
+
+  #refuseDevice(slot: number, low: number, high: number, flags: number, contextReads: number): void {
+    this.#finishContext(slot, contextReads, flags);
+    const reason = this.resolver.scalable ? Reason.smDeviceTlbDisabled : Reason.deviceTlbDisabled;
+    this.#fault(slot, low, high, flags, reason, false);
   }
 
   /** Requester-tagged IOTLB: looked up before the context, as QEMU does; binding resolved on a miss. */
@@ -367,6 +418,10 @@ export class Translator {
   #fault(slot: number, low: number, high: number, flags: number, reason: number, walked: boolean): void {
     this.result[Result.outcome] = Outcome.fault;
     this.result[Result.fault] = reason;
+    if (walked && (flags & Flag.translationRequest) !== 0) {
+      this.denied = true;
+      return;
+    }
     this.counters.values[Count['model.faults']]!++;
     if (this.bindings.faultsHidden[slot] === 1) return;
     const { bindings } = this;
