@@ -67,7 +67,7 @@ export const ENDPOINT: HardwareProfileSource['endpoint'] = {
   invalidationNs: assumed(400, `${NO_ATS_DATA}; with its flight an invalidation takes 0.5 to 1 us`),
   invalidationTimeoutNs: specified(60e9, `${PCIE_SPEC}.1: an invalidation is answered within one minute`),
   pageRequestWindow: assumed(32, `${NO_ATS_DATA}; outstanding page requests that the driver allows at least`),
-  pageRequestRetries: assumed(4, 'an endpoint gives up on a page that stays absent'),
+  pageRequestRetries: assumed(1000, 'an endpoint rides out an overflow of the queue, but not a page that stays absent'),
   pageRequestWriteNs: assumed(100, 'a posted write of 32 bytes to memory'),
 };
 

@@ -105,7 +105,7 @@ export class AtsPlane {
     return to;
   }
 
-  /** One row; false when it would issue at `limit` or later, or waits. @hot */
+  /** One row; false when it would issue at `limit` or later, or waits: then it is to be tried after the next event. @hot */
   #row(endpoint: Endpoint, input: DmaColumns, row: number, limit: Tick, out: ResultColumns): boolean {
     const { links, progress } = this.#shared;
     const { device } = endpoint;
@@ -131,7 +131,7 @@ export class AtsPlane {
       const pageHigh = high >>> 12;
       const pagesLeft = Math.ceil(((low & 4095) + size - done) / 4096);
       if (!this.#piece(endpoint, slot, pasid, pageLow, pageHigh, pagesLeft, flags, row, out)) {
-        out.issueTick[row] = Math.max(limit, this.#timeline.next);
+        out.issueTick[row] = this.#timeline.next;
         return false;
       }
       progress.add(device, bytes, row, out);
@@ -181,17 +181,30 @@ export class AtsPlane {
     if (endpoint.pageWait === PageWait.answered && endpoint.pageCode !== PageResponseValue.success) {
       this.#granted[0] = endpoint.fromTick;
       this.#outcome = DmaOutcome.fault;
+      this.#fault = endpoint.pageFault;
+      this.#reads = 0;
     } else {
       asked = this.#translation(endpoint, slot, pasid, low, high, flags);
       if (asked === Asked.refused && this.#askForPages(endpoint, slot, pasid, low, high, pagesLeft, flags))
         return false;
     }
-    endpoint.pageWait = PageWait.none;
+    if (endpoint.pageWait !== PageWait.none) this.#resume(endpoint);
     const port = (endpoint.device << 1) | (flags & 1);
     if (asked === Asked.granted) this.#send(endpoint, port, slot, low, high, flags);
     else this.#giveUp(endpoint, port);
     this.#answer(endpoint, low, high, asked === Asked.granted, row, out);
     return true;
+  }
+
+  /** The device goes on after a page request: what it issues next comes after the answer. */
+  #resume(endpoint: Endpoint): void {
+    endpoint.pageWait = PageWait.none;
+    const { links, lastIssue } = this.#shared;
+    const { device, fromTick } = endpoint;
+    const next = (device << 2) + DevicePort.nextIssue;
+    links.devices[next] = Math.max(links.devices[next]!, fromTick);
+    links.devices[next + 1] = Math.max(links.devices[next + 1]!, fromTick);
+    lastIssue[device] = Math.max(lastIssue[device]!, fromTick);
   }
 
   /** From the device TLB, or from the unit. The answer is in the private fields. @hot */
@@ -306,6 +319,7 @@ export class AtsPlane {
       return false;
     }
     endpoint.pageRetries++;
+    endpoint.pageFault = this.#fault;
     const group = {
       pasid,
       firstPage: (high >>> 0) * 4294967296 + (low >>> 0),
@@ -348,16 +362,17 @@ export class AtsPlane {
     if (done > this.#plain.lastDoneTick) this.#plain.lastDoneTick = done;
   }
 
-  /** There is no translation: the device drops the request when it learns that. */
+  /** There is no translation: the device drops the request when it learns that, and nothing goes out. */
   #giveUp(endpoint: Endpoint, port: number): void {
     const { links } = this.#shared;
     const { ticks } = links;
-    const delay = this.#granted[0]! - endpoint.issueTick;
-    ticks[LinkTick.arrival] = endpoint.arrivalTick + delay;
-    ticks[LinkTick.ready] = this.#granted[0]! - links.timing.oneWayTicks;
+    const granted = this.#granted[0]!;
+    ticks[LinkTick.ready] = granted - links.timing.oneWayTicks;
     links.abort(port);
-    ticks[LinkTick.ready] = ticks[LinkTick.arrival]!;
-    ticks[LinkTick.done] = ticks[LinkTick.arrival]!;
+    ticks[LinkTick.arrival] = granted;
+    ticks[LinkTick.ready] = granted;
+    ticks[LinkTick.done] = granted;
+    this.#translator.times.low[TimePart.link]! -= endpoint.arrivalTick - endpoint.issueTick;
     this.#outcome = DmaOutcome.fault;
   }
 

@@ -83,6 +83,8 @@ export class Endpoint {
   /** {@link PageResponseValue} of the answer. */
   pageCode: number = PageResponseValue.success;
   pageRetries = 0;
+  /** Why the translation that the page request is about was refused. */
+  pageFault = 0;
   /** Index of the open group, 9 bits. */
   group = 0;
 

@@ -101,6 +101,8 @@ export class InvalidationQueue {
   /** A step event is pending or a fence holds the queue. */
   #running = false;
   #enabled = false;
+  /** Raised when pending waits are aborted. */
+  #epoch = 0;
   /** Waits for endpoints, in order. */
   #parked: ParkedWait[] = [];
   readonly #endpoints: EndpointMessages | undefined;
@@ -260,10 +262,16 @@ export class InvalidationQueue {
         return;
       }
     }
-    const visible = (complete + this.#timing.statusTicks) as Tick;
-    this.#timeline.schedule(visible, (at) => this.#writeStatus(words, index, at));
+    this.#complete(words, index, complete);
     if (fenced && complete > atTick) this.#timeline.schedule(complete as Tick, (at) => this.#continue(at));
     else this.#continue(atTick);
+  }
+
+  /** A wait is complete at `tick`; its status write follows, unless it is aborted before that. */
+  #complete(words: readonly [number, number, number, number], index: number, tick: number): void {
+    const epoch = this.#epoch;
+    const visible = (tick + this.#timing.statusTicks) as Tick;
+    this.#timeline.schedule(visible, (at) => this.#writeStatus(words, index, at, epoch));
   }
 
   /** An endpoint has answered: waits complete in order, as far as nothing before them is open. */
@@ -274,9 +282,7 @@ export class InvalidationQueue {
       this.#parked.shift();
       const { words, index, fenced } = first;
       const complete = Math.max(atTick, first.notBefore);
-      this.#timeline.schedule((complete + this.#timing.statusTicks) as Tick, (at) =>
-        this.#writeStatus(words, index, at),
-      );
+      this.#complete(words, index, complete);
       if (fenced) this.#timeline.schedule(complete as Tick, (at) => this.#continue(at));
     }
   }
@@ -285,6 +291,7 @@ export class InvalidationQueue {
   #timedOut(sourceId: number, atTick: Tick): void {
     const fenced = this.#parked.some((wait) => wait.fenced);
     this.#parked = [];
+    this.#epoch++;
     this.#submissions.length = 0;
     this.silentSource = sourceId;
     this.status |= FaultStatus.ite;
@@ -307,7 +314,8 @@ export class InvalidationQueue {
     }
   }
 
-  #writeStatus(words: readonly [number, number, number, number], index: number, atTick: Tick): void {
+  #writeStatus(words: readonly [number, number, number, number], index: number, atTick: Tick, epoch: number): void {
+    if (epoch !== this.#epoch) return;
     if ((words[0] & Descriptor.waitInterrupt) !== 0) this.completion |= 1;
     // A wait at the end of a submission completes it and those before; one within (a fence) completes none.
     const ends = this.#submissions.some(({ endIndex }) => endIndex === index);
