@@ -49,6 +49,8 @@ export const DmaOutcome = {
   fault: 3,
   /** Not translated: pass-through domain, translated request or bypass unit. */
   passThrough: 4,
+  /** Translated by the device's own TLB. */
+  deviceHit: 5,
 } as const;
 
 /** Outcomes as columns, owned by the caller and reused between batches; row i answers row i of the input. */

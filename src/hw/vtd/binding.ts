@@ -31,6 +31,10 @@ export class Bindings {
   accessDirty: Uint8Array;
   /** 1: faults are not recorded (FPD). */
   faultsHidden: Uint8Array;
+  /** 1: translation requests and translated requests are let in (TT = 01b, DTE). */
+  deviceTlb: Uint8Array;
+  /** 1: page requests are let in (PRE). */
+  pageRequests: Uint8Array;
   /** PASID the request is treated as: its own, or RID_PASID. */
   effectivePasid: Int32Array;
   /** [ps] Arrival of the request that resolved the binding last, and what it had been before. */
@@ -63,6 +67,8 @@ export class Bindings {
     this.rootLevel = arrays.uint8(count);
     this.accessDirty = arrays.uint8(count);
     this.faultsHidden = arrays.uint8(count);
+    this.deviceTlb = arrays.uint8(count);
+    this.pageRequests = arrays.uint8(count);
     this.effectivePasid = arrays.int32(count);
     this.resolvedTick = arrays.float64(count);
     this.earlierDomainId = arrays.int32(count).fill(-1);
@@ -152,6 +158,8 @@ export class Bindings {
     this.rootLevel = this.#grownBytes(this.rootLevel, size);
     this.accessDirty = this.#grownBytes(this.accessDirty, size);
     this.faultsHidden = this.#grownBytes(this.faultsHidden, size);
+    this.deviceTlb = this.#grownBytes(this.deviceTlb, size);
+    this.pageRequests = this.#grownBytes(this.pageRequests, size);
     this.space = this.#grownWords(this.space, size);
     this.domainId = this.#grownWords(this.domainId, size);
     this.rootSlot = this.#grownWords(this.rootSlot, size);

@@ -86,6 +86,10 @@ export const TimePart = {
   walkQueue: 5,
   /** Memory behind the IOMMU and the way back. */
   memory: 6,
+  /** Device-TLB lookups, and translation requests as far as they are not the unit's work. */
+  deviceTlb: 7,
+  /** Waiting for the answer to a page request. */
+  pageRequest: 8,
 } as const;
 
 /** [ps] Sums over page pieces of DMA, by {@link TimePart}. Exact below 2^53 ps of one part; see {@link carry}. */

@@ -10,7 +10,7 @@
 import type { Tick } from '../../units.ts';
 import { DeviceLinks, LinkTick } from '../device-link.ts';
 import type { PhysicalMemory } from '../memory.ts';
-import { type DmaColumns, DmaOutcome, type ResultColumns } from '../unit.ts';
+import { type DmaColumns, DmaFlag, DmaOutcome, type ResultColumns } from '../unit.ts';
 import type { Bindings } from './binding.ts';
 import { TimePart } from './counters.ts';
 import type { InvalidationQueue } from './invalidation-queue.ts';
@@ -24,22 +24,22 @@ import { WalkTick } from './walk-schedule.ts';
 const Link = LinkTick;
 const Walk = WalkTick;
 const Outcome = DmaOutcome;
+const Flag = DmaFlag;
 const Answer = Result;
 const Part = TimePart;
 
-/** What the data plane shares with its compiled loop. */
-export interface DataPlaneState {
+/** State of the devices, for whoever handles some of their requests otherwise: the compiled loop, devices with ATS. */
+export interface SharedDeviceState {
   readonly links: DeviceLinks;
+  readonly progress: RowProgress;
   /** [ps] By device: when it issued its last request. */
   readonly lastIssue: Float64Array;
-  /** [bytes] By device: of the row in progress, done so far; 0 = none. */
-  readonly bytesDone: Int32Array;
-  /** By device: 1 = its rows are never plain. */
-  readonly notPlain: Uint8Array;
 }
 
 /** Devices, links and translation of one unit. */
 export class DataPlane {
+  readonly shared: SharedDeviceState;
+
   readonly #translator: Translator;
   readonly #bindings: Bindings;
   readonly #queue: InvalidationQueue;
@@ -49,12 +49,12 @@ export class DataPlane {
   readonly #released: Float64Array;
   readonly #lastIssue: Float64Array;
   readonly #memory: PhysicalMemory;
-  readonly #state: DataPlaneState;
   readonly #compiled: boolean;
   /** Made for the first DMA: units that only answer single accesses need none. */
   #plain: PlainRows | undefined;
   #begun = false;
-  #lastDoneTick = 0;
+  /** [ps] Element 0: see {@link lastDoneTick}. */
+  readonly #lastDone = new Float64Array(1);
 
   /** `compiled`: use {@link PlainRows} where it applies. */
   constructor(
@@ -75,17 +75,17 @@ export class DataPlane {
     this.#progress = new RowProgress(deviceCount, linear);
     this.#released = new Float64Array(deviceCount);
     this.#lastIssue = linear.float64(deviceCount);
-    this.#state = {
-      links: this.#links,
-      lastIssue: this.#lastIssue,
-      bytesDone: this.#progress.bytesDone,
-      notPlain: linear.uint8(deviceCount),
-    };
+    this.shared = { links: this.#links, progress: this.#progress, lastIssue: this.#lastIssue };
   }
 
   /** [ps] Completion of the DMA that completed last. */
   get lastDoneTick(): number {
-    return Math.max(this.#lastDoneTick, this.#plain?.lastDoneTick ?? 0);
+    return Math.max(this.#lastDone[0]!, this.#plain?.lastDoneTick ?? 0);
+  }
+
+  /** A DMA completed at `doneTick`. @hot */
+  noteDone(doneTick: number): void {
+    if (doneTick > this.#lastDone[0]!) this.#lastDone[0] = doneTick;
   }
 
   /** See {@link IommuUnit.translate}. @hot */
@@ -113,7 +113,7 @@ export class DataPlane {
 
   #begin(): void {
     this.#begun = true;
-    if (this.#compiled) this.#plain = PlainRows.forUnit(this.#translator, this.#memory, this.#state);
+    if (this.#compiled) this.#plain = PlainRows.forUnit(this.#translator, this.#memory, this.shared);
   }
 
   /**
@@ -153,7 +153,7 @@ export class DataPlane {
     out.pfn[2 * row] = result[Answer.pfnLow]!;
     out.pfn[2 * row + 1] = result[Answer.pfnHigh]!;
     ticks[Link.ready] = ready;
-    if (outcome === Outcome.fault) {
+    if (outcome === Outcome.fault || (flags & Flag.translationRequest) !== 0) {
       links.abort(port);
       return;
     }
@@ -198,7 +198,7 @@ export class DataPlane {
       this.#translatePiece(device, port, slot, (low >>> 12) | (high << 20), high >>> 12, flags, row, out);
       const doneTick = ticks[Link.done]!;
       sums[Part.memory]! += doneTick - ticks[Link.ready]!;
-      if (doneTick > this.#lastDoneTick) this.#lastDoneTick = doneTick;
+      this.noteDone(doneTick);
       out.arriveTick[row] = arrival;
       out.readyTick[row] = ticks[Link.ready]!;
       out.doneTick[row] = doneTick;

@@ -7,7 +7,7 @@ import type { LinearMemory } from '../linear-memory.ts';
 import type { PhysicalMemory } from '../memory.ts';
 import type { ReplacementPolicy } from '../set-assoc.ts';
 import { allocateBatch, type DmaBatch, type DmaColumns, type ResultColumns } from '../unit.ts';
-import type { DataPlaneState } from './data-plane.ts';
+import type { SharedDeviceState } from './data-plane.ts';
 import * as Word from './plain-rows/words.ts';
 import { PLAIN_ROWS_WASM } from './plain-rows-binary.ts';
 import type { Translator } from './translator.ts';
@@ -36,13 +36,13 @@ export class PlainRows {
   #staged: DmaBatch | undefined;
 
   /** Undefined when the unit is of a kind that the loop does not model. */
-  static forUnit(translator: Translator, memory: PhysicalMemory, state: DataPlaneState): PlainRows | undefined {
+  static forUnit(translator: Translator, memory: PhysicalMemory, state: SharedDeviceState): PlainRows | undefined {
     const { iotlbRules, iotlb, translation } = translator.config;
     const plain = iotlbRules.tag === 'domain' && !translation.releaseInOrder && POLICIES.includes(iotlb.policy);
     return plain ? new PlainRows(translator, memory, state) : undefined;
   }
 
-  private constructor(translator: Translator, memory: PhysicalMemory, state: DataPlaneState) {
+  private constructor(translator: Translator, memory: PhysicalMemory, state: SharedDeviceState) {
     this.#memory = memory;
     this.#linear = memory.linear;
     this.#translator = translator;
@@ -163,7 +163,7 @@ export class PlainRows {
     block[Word.PFN] = results.pfn.byteOffset;
   }
 
-  #writeState({ links, lastIssue, bytesDone, notPlain }: DataPlaneState): void {
+  #writeState({ links, lastIssue, progress }: SharedDeviceState): void {
     const block = this.#block;
     const { bindings, iotlb, ssPaging, fsPaging, schedule, counters, times, config } = this.#translator;
     block[Word.REQUESTER_OF] = bindings.requesterOf.byteOffset;
@@ -179,8 +179,7 @@ export class PlainRows {
     block[Word.MAX_READ_BYTES] = links.maxReadChunkBytes;
     block[Word.MAX_WRITE_BYTES] = links.maxWriteChunkBytes;
     block[Word.LAST_ISSUE] = lastIssue.byteOffset;
-    block[Word.BYTES_DONE] = bytesDone.byteOffset;
-    block[Word.NOT_PLAIN] = notPlain.byteOffset;
+    block[Word.BYTES_DONE] = progress.bytesDone.byteOffset;
     block[Word.IOTLB_HEADER] = iotlb.cache.header.byteOffset;
     let walks = !config.translation.serialiseRegion;
     for (let level = 2; level <= 5; level++) {

@@ -151,6 +151,8 @@ export class BindingResolver {
       return 0;
     }
     const type = (words[0]! >>> LegacyContext.ttShift) & LegacyContext.ttMask;
+    bindings.deviceTlb[slot] = type === TranslationType.devIotlb ? 1 : 0;
+    bindings.pageRequests[slot] = 0;
     const domainId = (words[2]! >>> LegacyContext.didShift) & LegacyContext.didMask;
     const width = words[2]! & LegacyContext.awMask;
     this.fault = FaultReason.none;
@@ -202,6 +204,8 @@ export class BindingResolver {
     const bindings = this.#bindings;
     const requested = bindings.pasid(slot);
     bindings.faultsHidden[slot] = (context[0]! & FPD) !== 0 ? 1 : 0;
+    bindings.deviceTlb[slot] = (context[0]! & ScalableContext.dte) !== 0 ? 1 : 0;
+    bindings.pageRequests[slot] = (context[0]! & ScalableContext.pre) !== 0 ? 1 : 0;
     if (requested !== 0 && (context[0]! & ScalableContext.paside) === 0) {
       this.fault = FaultReason.smPasidDisabled;
       return -1;

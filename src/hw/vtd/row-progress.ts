@@ -5,8 +5,9 @@
 import { type ArraySource, HEAP_ARRAYS } from '../linear-memory.ts';
 import { DmaOutcome, type ResultColumns } from '../unit.ts';
 
-const SEVERITY = new Uint8Array(5);
+const SEVERITY = new Uint8Array(6);
 SEVERITY[DmaOutcome.passThrough] = 0;
+SEVERITY[DmaOutcome.deviceHit] = 0;
 SEVERITY[DmaOutcome.hit] = 1;
 SEVERITY[DmaOutcome.mergedMiss] = 2;
 SEVERITY[DmaOutcome.miss] = 3;

@@ -61,6 +61,10 @@ export class Translator {
   readonly ticks: Float64Array;
   /** Global enable (GSTS.TES). */
   enabled = false;
+  /** The last translation request found no permission for the access: answered so, without a fault record. */
+  denied = false;
+  /** TLPs that came with a translated address and were let in. */
+  translatedTlps = 0;
 
   readonly #timing: TranslationTiming;
   readonly #faults: FaultRecorder;
@@ -106,8 +110,12 @@ export class Translator {
     ticks[Walk.from] = ticks[Walk.arrival]!;
     ticks[Walk.ready] = ticks[Walk.arrival]!;
     const counts = this.counters.values;
-    if (!this.enabled || (flags & Flag.translated) !== 0) {
+    if (!this.enabled) {
       this.#passThrough(tlps);
+      return;
+    }
+    if ((flags & Flag.translated) !== 0) {
+      this.#translated(slot, low, high, flags, tlps);
       return;
     }
     if (high === 0 && low >>> 8 === 0xfee && (flags & Flag.write) !== 0) {
@@ -123,27 +131,37 @@ export class Translator {
     else this.#translateByDomain(slot, low, high, flags, tlps);
   }
 
-  #translateByDomain(slot: number, low: number, high: number, flags: number, tlps: number): void {
-    const { bindings, ticks } = this;
-    let contextReads = 0;
-    const arrival = ticks[Walk.arrival]!;
+  /**
+   * Finds out what translates the slot's requests: known, being read for another request, or to be resolved for this
+   * one, which may fault. Memory reads made.
+   */
+  #bind(slot: number): number {
+    const { bindings } = this;
+    const arrival = this.ticks[Walk.arrival]!;
     const bound = bindings.readyTick[slot]!;
-    let remembered = true;
-    if (arrival < bound) {
-      if (bound === NEVER) {
-        bindings.keepEarlier(slot, arrival);
-        remembered = false;
-        contextReads = this.resolver.resolve(slot);
-        this.#resolved = true;
-        this.#waitFor(this.resolver.readyTick);
-        if (this.resolver.fault !== Reason.none) {
-          this.#contextFault(slot, low, high, flags, contextReads);
-          return;
-        }
-      } else {
-        // Another request is fetching the entries: join it.
-        this.#waitFor(bound);
-      }
+    if (arrival >= bound) return 0;
+    if (bound !== NEVER) {
+      this.#waitFor(bound);
+      return 0;
+    }
+    bindings.keepEarlier(slot, arrival);
+    const reads = this.resolver.resolve(slot);
+    this.#resolved = true;
+    this.#waitFor(this.resolver.readyTick);
+    return reads;
+  }
+
+  #translateByDomain(slot: number, low: number, high: number, flags: number, tlps: number): void {
+    const { bindings } = this;
+    const contextReads = this.#bind(slot);
+    const remembered = !this.#resolved;
+    if (this.#resolved && this.resolver.fault !== Reason.none) {
+      this.#contextFault(slot, low, high, flags, contextReads);
+      return;
+    }
+    if ((flags & Flag.translationRequest) !== 0 && bindings.deviceTlb[slot] === 0) {
+      this.#refuseDevice(slot, low, high, flags, contextReads);
+      return;
     }
     if (bindings.kind[slot] === Kind.passThrough) {
       this.#finishContext(slot, contextReads, flags);
@@ -168,6 +186,35 @@ export class Translator {
     }
     if (remembered) this.resolver.countHit();
     this.#miss(slot, low, pages, high, flags, contextReads, tlps);
+  }
+
+  /**
+   * A translated request (VT-d spec 4.2.3): its context and PASID entries must be there and let device TLBs in; then its
+   * address is used as it is.
+   */
+  #translated(slot: number, low: number, high: number, flags: number, tlps: number): void {
+    const { bindings, ticks } = this;
+    const contextReads = this.#bind(slot);
+    if (this.#resolved && this.resolver.fault !== Reason.none) {
+      this.#contextFault(slot, low, high, flags, contextReads);
+      return;
+    }
+    if (bindings.deviceTlb[slot] === 0) {
+      this.#refuseDevice(slot, low, high, flags, contextReads);
+      return;
+    }
+    this.#finishContext(slot, contextReads, flags);
+    const { hitTicks } = this.#timing;
+    ticks[Walk.ready]! += hitTicks;
+    this.times.low[Part.iotlbHit]! += hitTicks;
+    this.result[Result.outcome] = Outcome.passThrough;
+    this.translatedTlps += tlps;
+  }
+
+  #refuseDevice(slot: number, low: number, high: number, flags: number, contextReads: number): void {
+    this.#finishContext(slot, contextReads, flags);
+    const reason = this.resolver.scalable ? Reason.smDeviceTlbDisabled : Reason.deviceTlbDisabled;
+    this.#fault(slot, low, high, flags, reason, false);
   }
 
   /** Requester-tagged IOTLB: looked up before the context, as QEMU does; binding resolved on a miss. */
@@ -388,6 +435,10 @@ export class Translator {
   #fault(slot: number, low: number, high: number, flags: number, reason: number, walked: boolean): void {
     this.result[Result.outcome] = Outcome.fault;
     this.result[Result.fault] = reason;
+    if (walked && (flags & Flag.translationRequest) !== 0) {
+      this.denied = true;
+      return;
+    }
     this.counters.values[Count['model.faults']]!++;
     if (this.bindings.faultsHidden[slot] === 1) return;
     const { bindings } = this;

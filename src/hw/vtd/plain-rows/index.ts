@@ -80,7 +80,6 @@ import {
   NEXT_START,
   NONLEAF_GENERATION,
   NOT_BEFORE,
-  NOT_PLAIN,
   ONE_WAY,
   OUTCOME,
   OUTCOME_HIT,
@@ -173,7 +172,6 @@ export function run(block: usize, from: i32, to: i32, limit: f64, nextEffect: f6
   const ringMask = load<i32>(block, RING_MASK * 4);
   const lastIssues = load<usize>(block, LAST_ISSUE * 4);
   const bytesDone = load<usize>(block, BYTES_DONE * 4);
-  const notPlain = load<usize>(block, NOT_PLAIN * 4);
   const iotlb = load<usize>(block, IOTLB_HEADER * 4);
   const counts = load<usize>(block, COUNTS * 4);
   const times = load<usize>(block, TIMES * 4);
@@ -201,13 +199,7 @@ export function run(block: usize, from: i32, to: i32, limit: f64, nextEffect: f6
     const high = load<i32>(iovas + ((<usize>i) << 3), 4);
     const write = flags & 1;
     const most = load<u32>(block + ((<usize>write) << 2), MAX_READ_BYTES * 4);
-    if (
-      flags > 1 ||
-      (low & 4095) + size > 4096 ||
-      size > most ||
-      load<u8>(notPlain + device) !== 0 ||
-      load<i32>(bytesDone + (device << 2)) !== 0
-    ) {
+    if (flags > 1 || (low & 4095) + size > 4096 || size > most || load<i32>(bytesDone + (device << 2)) !== 0) {
       stop = STOP_ROW;
       break;
     }

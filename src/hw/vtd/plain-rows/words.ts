@@ -88,23 +88,23 @@ export const PATH_PROT = 70;
 /** By device, bytes: 1 = its rows are never plain. */
 export const NOT_PLAIN = 76;
 /** Where 4 KiB pages were found last, by the top bits of the mixed key: saves scanning the set. Right shift of the mix. */
-export const HINTS = 77;
-export const HINT_SHIFT = 78;
+export const HINTS = 76;
+export const HINT_SHIFT = 77;
 
 /** Float64 words of the block, behind the int32 ones [ps]. */
-export const HIT = 40;
-export const ONE_WAY = 41;
-export const MEMORY_READ = 42;
-export const MEMORY_WRITE = 43;
-export const WALK_FIXED = 44;
-export const WALK_READ = 45;
-export const BUSY_EXTRA_READ = 46;
-export const BUSY_EXTRA_WRITE = 47;
-export const INTERVAL_READ = 48;
-export const INTERVAL_WRITE = 49;
-export const LAST_DONE = 50;
+export const HIT = 39;
+export const ONE_WAY = 40;
+export const MEMORY_READ = 41;
+export const MEMORY_WRITE = 42;
+export const WALK_FIXED = 43;
+export const WALK_READ = 44;
+export const BUSY_EXTRA_READ = 45;
+export const BUSY_EXTRA_WRITE = 46;
+export const INTERVAL_READ = 47;
+export const INTERVAL_WRITE = 48;
+export const LAST_DONE = 49;
 /** Size of the block in float64 words. */
-export const BLOCK_LENGTH = 51;
+export const BLOCK_LENGTH = 50;
 
 /** Counter numbers. */
 export const COUNT_REQUESTS = 0;
