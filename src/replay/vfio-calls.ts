@@ -4,6 +4,7 @@
  * each recorded id stands for.
  */
 import { PAGE_SIZE } from '../address.ts';
+import type { PhysicalMemory } from '../hw/memory.ts';
 import { IommufdContext } from '../stack/iommufd/context.ts';
 import { getDirtyBitmap, setDirtyTracking } from '../stack/iommufd/dirty-tracking.ts';
 import { allocHwpt } from '../stack/iommufd/hwpt-alloc.ts';
@@ -24,6 +25,7 @@ import { ContainerCalls } from './container-calls.ts';
 import type { CallOutcome } from './control-player.ts';
 import type { ControlRow } from './control-row.ts';
 import type { Diagnostics } from './diagnostics.ts';
+import { hwptUserData, invalidateNested, storeUserWords } from './nested-calls.ts';
 import { UserMappings } from './user-mappings.ts';
 
 /** [bytes] argsz of the VFIO structures, PASID part included. */
@@ -51,6 +53,7 @@ export class VfioCalls {
   readonly #process: Process;
   readonly #deviceOf: (device: number) => VfioDevice | undefined;
   readonly #diagnostics: Diagnostics;
+  readonly #memory: PhysicalMemory;
   readonly #iommufd: IommufdProfile;
   readonly #vfio: VfioProfile;
   readonly #contexts = new Map<number, OpenContext>();
@@ -64,11 +67,13 @@ export class VfioCalls {
     process: Process,
     deviceOf: (device: number) => VfioDevice | undefined,
     diagnostics: Diagnostics,
+    memory: PhysicalMemory,
   ) {
     this.#kernel = kernel;
     this.#process = process;
     this.#deviceOf = deviceOf;
     this.#diagnostics = diagnostics;
+    this.#memory = memory;
     this.#iommufd = iommufdProfile(kernel.profile.version);
     this.#vfio = vfioProfile(kernel.profile.version);
     this.#accesses = new AccessCalls(process, deviceOf, diagnostics);
@@ -85,6 +90,7 @@ export class VfioCalls {
 
   /** The system call of a row; rows that the model has no call for are counted and passed. */
   *perform(row: ControlRow): KernelTask<CallOutcome> {
+    if (row.op === 'user_store') return this.#store(row);
     const cost = this.#kernel.costs.ioctl;
     if (cost > 0) yield cost;
     switch (row.op) {
@@ -153,7 +159,7 @@ export class VfioCalls {
           reserved: 0,
           devId: this.#id(open, row.target),
           ptId: this.#id(open, row.object),
-          data: { type: 0, lengthBytes: 0, bytes: undefined },
+          data: hwptUserData(row),
           faultId: 0,
           outHwptId: 0,
         };
@@ -163,6 +169,8 @@ export class VfioCalls {
         if (row.recordedObject !== NONE_U32) open.mappings.learnTable(row.recordedObject, row.object);
         return { result };
       }
+      case 'IOMMU_HWPT_INVALIDATE':
+        return { result: yield* invalidateNested(context, this.#id(open, row.object), row) };
       case 'IOMMU_HWPT_SET_DIRTY_TRACKING':
         return {
           result: yield* setDirtyTracking(context, {
@@ -182,6 +190,15 @@ export class VfioCalls {
       default:
         return this.#skip(`unsupported_${row.op}`);
     }
+  }
+
+  /** User space writes to its own memory. */
+  #store(row: ControlRow): CallOutcome {
+    const open = this.#contexts.get(row.context);
+    if (open === undefined) return this.#skip('unknown_context');
+    const frameOf = (address: bigint): number => open.mappings.frameAt(row.object, address, this.#process.memory);
+    if (storeUserWords(row, this.#memory, frameOf) < 0) return this.#skip('store_outside_memory');
+    return { result: 0 };
   }
 
   #openIommufd(row: ControlRow): CallOutcome {

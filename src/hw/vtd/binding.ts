@@ -25,6 +25,8 @@ export class Bindings {
   domainId: Int32Array;
   /** Slot of the top table in modelled memory, -1 when the pointer leads elsewhere; its paging level. */
   rootSlot: Int32Array;
+  /** [4 KiB pages] Of a nested binding: the first stage's top table, an address of the second stage. Else -1. */
+  firstPage: Float64Array;
   rootLevel: Uint8Array;
   /** 1: the unit sets accessed and dirty bits in the leaf. */
   accessDirty: Uint8Array;
@@ -36,6 +38,7 @@ export class Bindings {
   resolvedTick: Float64Array;
   earlierDomainId: Int32Array;
   earlierRootSlot: Int32Array;
+  earlierFirstPage: Float64Array;
 
   readonly #pasids: number[] = [];
   readonly #requesters: number[] = [];
@@ -55,6 +58,7 @@ export class Bindings {
     this.space = new Int32Array(count);
     this.domainId = new Int32Array(count);
     this.rootSlot = new Int32Array(count);
+    this.firstPage = new Float64Array(count).fill(-1);
     this.rootLevel = new Uint8Array(count);
     this.accessDirty = new Uint8Array(count);
     this.faultsHidden = new Uint8Array(count);
@@ -62,6 +66,7 @@ export class Bindings {
     this.resolvedTick = new Float64Array(count);
     this.earlierDomainId = new Int32Array(count).fill(-1);
     this.earlierRootSlot = new Int32Array(count).fill(-1);
+    this.earlierFirstPage = new Float64Array(count).fill(-1);
     this.#slotsOfRequester = this.sourceIds.map((_, requester) => [requester]);
     this.#lastPasid = new Int32Array(count).fill(-1);
     this.#lastSlot = new Int32Array(count);
@@ -102,6 +107,7 @@ export class Bindings {
     this.resolvedTick[slot] = atTick;
     this.earlierDomainId[slot] = this.domainId[slot]!;
     this.earlierRootSlot[slot] = this.rootSlot[slot]!;
+    this.earlierFirstPage[slot] = this.firstPage[slot]!;
   }
 
   /** Invalidates one slot. */
@@ -137,9 +143,9 @@ export class Bindings {
 
   #grow(): void {
     const size = this.readyTick.length * 2;
-    const readyTick = new Float64Array(size).fill(NEVER);
-    readyTick.set(this.readyTick);
-    this.readyTick = readyTick;
+    this.readyTick = grownNumbers(this.readyTick, size, NEVER);
+    this.firstPage = grownNumbers(this.firstPage, size, -1);
+    this.earlierFirstPage = grownNumbers(this.earlierFirstPage, size, -1);
     this.kind = grownBytes(this.kind, size);
     this.rootLevel = grownBytes(this.rootLevel, size);
     this.accessDirty = grownBytes(this.accessDirty, size);
@@ -150,14 +156,18 @@ export class Bindings {
     this.effectivePasid = grownWords(this.effectivePasid, size);
     this.earlierDomainId = grownWords(this.earlierDomainId, size);
     this.earlierRootSlot = grownWords(this.earlierRootSlot, size);
-    const resolvedTick = new Float64Array(size);
-    resolvedTick.set(this.resolvedTick);
-    this.resolvedTick = resolvedTick;
+    this.resolvedTick = grownNumbers(this.resolvedTick, size, 0);
   }
 }
 
 function grownBytes(old: Uint8Array, size: number): Uint8Array {
   const grown = new Uint8Array(size);
+  grown.set(old);
+  return grown;
+}
+
+function grownNumbers(old: Float64Array, size: number, rest: number): Float64Array {
+  const grown = new Float64Array(size).fill(rest);
   grown.set(old);
   return grown;
 }

@@ -3,23 +3,26 @@
  * detach, gap and attach under `detach-attach`; a recorded detach and attach become one replace, at the time of the
  * attach, under every other policy. Watches each switch step by step on the way.
  */
-import { pfnFromAddress } from '../../address.ts';
 import { descriptorKind } from '../../hw/vtd/invalidation.ts';
-import { IntelPagingDomain } from '../../stack/drivers/intel/domain.ts';
+import type { IntelPagingDomain } from '../../stack/drivers/intel/domain.ts';
 import type { EntryStep } from '../../stack/drivers/intel/entry-step.ts';
+import { IntelNestedDomain } from '../../stack/drivers/intel/nested-domain.ts';
 import type { Submission } from '../../stack/drivers/intel/qi.ts';
+import { isTableDomain, type TableDomain } from '../../stack/drivers/intel/table-domain.ts';
 import { setGroupDomain } from '../../stack/iommu/attach.ts';
 import type { IommuDomain } from '../../stack/iommu/ops.ts';
 import type { CostBucket, KernelTask } from '../../stack/kernel/task.ts';
 import { NONE_U32 } from '../../trace/schema.ts';
 import type { CallOutcome, ControlCalls } from '../control-player.ts';
 import type { ControlRow } from '../control-row.ts';
+import { frameBehind } from '../domain-view.ts';
 import type { Machine } from '../machine.ts';
 import type { MachineDevice } from '../machine-devices.ts';
+import { type LaneTranslation, NO_TRANSLATION, translationKey } from './lane-translation.ts';
 import type { StudySpec, SwitchKind } from './protocol.ts';
 import type { SwitchRole } from './switch-plan.ts';
-import { type LaneTranslation, NO_TRANSLATION, type SwitchRecord } from './switch-record.ts';
-import { type SwitchWatch, translationKey } from './switch-watch.ts';
+import type { SwitchRecord } from './switch-record.ts';
+import type { SwitchWatch } from './switch-watch.ts';
 
 /** VFIO_DEVICE_ATTACH_PASID and VFIO_DEVICE_DETACH_PASID. */
 const WITH_PASID = 1;
@@ -46,7 +49,7 @@ export class SwitchCalls implements ControlCalls {
   /** Numbers of the address spaces that software accesses. */
   readonly #spaces = new Map<object, number>();
   /** Domains that injected switches go back and forth between. */
-  readonly #twins = new Map<IommuDomain, IntelPagingDomain>();
+  readonly #twins = new Map<IommuDomain, TableDomain>();
   /** The switch whose code runs now. */
   #current: SwitchRecord | undefined;
 
@@ -100,7 +103,7 @@ export class SwitchCalls implements ControlCalls {
   *inject(device: number, pasid: number): KernelTask<void> {
     const machine = this.#machine().deviceAt(device);
     const domain = machine === undefined ? undefined : this.#domainOf(machine, pasid);
-    if (machine === undefined || !(domain instanceof IntelPagingDomain)) {
+    if (machine === undefined || !isTableDomain(domain)) {
       this.#machine().diagnostics.count('injected_without_domain');
       return;
     }
@@ -157,7 +160,7 @@ export class SwitchCalls implements ControlCalls {
     return outcome;
   }
 
-  *#moveToTwin(machine: MachineDevice, pasid: number, domain: IntelPagingDomain): KernelTask<number> {
+  *#moveToTwin(machine: MachineDevice, pasid: number, domain: TableDomain): KernelTask<number> {
     const { driver, kernel } = this.#machine();
     let twin = this.#twins.get(domain);
     if (twin === undefined) {
@@ -231,17 +234,19 @@ export class SwitchCalls implements ControlCalls {
     const domain = machine === undefined ? undefined : this.#domainOf(machine, pasid);
     if (machine === undefined) return this.#accessOf(device);
     if (domain === undefined) return NO_TRANSLATION;
-    if (!(domain instanceof IntelPagingDomain)) return { ...NO_TRANSLATION, stage: 'PT' };
+    if (!isTableDomain(domain)) return { ...NO_TRANSLATION, stage: 'PT' };
     const domainId = domain.domainId(driver.info(machine.device).unit);
-    return {
-      key: translationKey(domainId, memory.slotOf(domain.table.root)),
-      domainId,
-      stage: domain.stage === 'first' ? 'FS' : 'SS',
-      frameOf: (iovaPfn) => {
-        const address = domain.iovaToPhys(BigInt(iovaPfn) << 12n);
-        return address === undefined ? -1 : pfnFromAddress(address);
-      },
-    };
+    const frameOf = (iovaPfn: number): number => frameBehind(memory, domain, iovaPfn);
+    if (domain instanceof IntelNestedDomain) {
+      const secondRoot = memory.slotOf(domain.parent.table.root);
+      const key = translationKey(domainId, domain.firstPage);
+      return { key, domainId, idHolder: domain.ids, stage: 'nested', secondRoot, frameOf };
+    }
+    const { table, stage } = domain as IntelPagingDomain;
+    const slot = memory.slotOf(table.root);
+    const key = translationKey(domainId, slot);
+    if (stage === 'first') return { key, domainId, idHolder: domain, stage: 'FS', secondRoot: -1, frameOf };
+    return { key, domainId, idHolder: domain, stage: 'SS', secondRoot: slot, frameOf };
   }
 
   /** What the driver of a mediated device reaches: an IOAS, or nothing. */
@@ -250,7 +255,7 @@ export class SwitchCalls implements ControlCalls {
     if (ioas === undefined) return NO_TRANSLATION;
     const number = this.#spaces.get(ioas) ?? this.#spaces.size + 1;
     this.#spaces.set(ioas, number);
-    return { key: translationKey(-1, number), domainId: -1, stage: 'SW', frameOf: undefined };
+    return { ...NO_TRANSLATION, key: translationKey(-1, number), stage: 'SW' };
   }
 }
 

@@ -29,7 +29,7 @@ export const STUDY_LIMITS: readonly string[] = [
   'The device does not repeat a request that faulted. One that does would see the blackout as latency.',
   'Switches that are injected move a device to a twin of its domain: the same tables under another domain id. Building the second table is outside the switch.',
   'The device has no TLB of its own (ATS): device-TLB descriptors are submitted and cost queue time, and drop nothing.',
-  'A bundle does not say what a guest’s own tables hold, so no switch of a nested table is replayed; what entry-sync does with nested entries (hitless only if the domain id stays) is tested on the driver alone.',
+  'Nested tables: a guest’s stores to its own tables take no time and are seen at once; a nested table has a domain id of its own, as Linux gives it, unless `behaviours.nestedDomainIds` says `shared`.',
   'A PASID entry store of 128 bits takes a quarter of an entry write; how long a processor really needs between two of them is not public.',
   '`make-before-break` is no kernel: it stands for the best any software could do with one store of the whole entry.',
 ];

@@ -7,6 +7,7 @@ import { churn } from './churn.ts';
 import { container } from './container-guest.ts';
 import { migration, tenants } from './iommufd-guest.ts';
 import { mdev } from './mediated-guest.ts';
+import { nested } from './nested-guest.ts';
 import { decodeRecipe, type Recipe } from './recipe.ts';
 import { ring } from './ring.ts';
 import { scatter, strided } from './static-region.ts';
@@ -78,6 +79,9 @@ function generate(recipe: Recipe, trace: SyntheticTrace): void {
       break;
     case 'switches':
       switches(recipe, trace);
+      break;
+    case 'nested':
+      nested(recipe, trace);
       break;
     case 'container':
       container(recipe, trace);
