@@ -45,11 +45,17 @@ function replayedFrames(bundle: BundleReader, batchRows: number): number[] {
   return frames;
 }
 
+function byControlRow<T extends { readonly controlRow: number }>(rows: readonly T[]): Map<number, T[]> {
+  const groups = new Map<number, T[]>();
+  for (const row of rows) groups.set(row.controlRow, [...(groups.get(row.controlRow) ?? []), row]);
+  return groups;
+}
+
 /** The same by sequence, without caches and time. */
 function expectedFrames(bundle: BundleReader): number[] {
   const control = [...bundle.stream('control').rows()];
-  const frames = Map.groupBy(bundle.stream('frames').rows(), ({ controlRow }) => controlRow);
-  const data = Map.groupBy(bundle.stream('user-data').rows(), ({ controlRow }) => controlRow);
+  const frames = byControlRow([...bundle.stream('frames').rows()]);
+  const data = byControlRow([...bundle.stream('user-data').rows()]);
   /** Per IOAS: frames by page, and words by address. */
   const memory = new Map<string, { pages: Map<number, number>; words: Map<bigint, bigint> }>();
   const ioasOf = new Map<string, string>();
