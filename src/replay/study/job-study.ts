@@ -4,12 +4,14 @@ import type { EntryStepObserver } from '../../stack/drivers/intel/entry-step.ts'
 import type { SubmissionObserver } from '../../stack/drivers/intel/qi.ts';
 import type { BundleReader } from '../../trace/reader.ts';
 import { type Tick, ticksFromNs } from '../../units.ts';
+import type { ControlCalls } from '../control-player.ts';
 import type { DmaChunk } from '../dma-chunk.ts';
 import type { Machine } from '../machine.ts';
 import type { JobSpec } from '../protocol.ts';
+import { ContainersAsSpaces } from './containers-as-spaces.ts';
 import type { DisruptionResult, QueueVariant, StudySpec } from './protocol.ts';
 import { SwitchCalls } from './switch-calls.ts';
-import { planSwitches } from './switch-plan.ts';
+import { planSwitches, type SwitchRole } from './switch-plan.ts';
 import { SwitchWatch } from './switch-watch.ts';
 
 /** Hardware with the queue's latencies scaled. */
@@ -59,17 +61,29 @@ export class JobStudy {
       unitOf: (device) => devices[device]?.unit ?? -1,
       nameOf: (device) => devices[device]?.name ?? `device ${device}`,
     });
+    const roles = planSwitches(this.#bundle);
     const calls = new SwitchCalls(
-      machine.calls,
+      this.#callsUnder(machine, roles, (device) => devices[device]?.group ?? -1),
       () => machine,
       () => switches,
-      planSwitches(this.#bundle),
+      roles,
       this.#spec,
     );
     this.#calls = calls;
     this.#switches = switches;
     this.#scheduleInjection(machine, calls, switches);
     return calls;
+  }
+
+  /** The machine's calls; with containers replaced where a policy needs what their interface does not have. */
+  #callsUnder(
+    machine: Machine,
+    roles: ReadonlyMap<number, SwitchRole>,
+    groupOf: (device: number) => number,
+  ): ControlCalls {
+    const moves = [...roles.values()].some(({ container }) => container);
+    if (!moves || this.#spec.policy === 'detach-attach') return machine.calls;
+    return new ContainersAsSpaces(machine.calls, roles, groupOf);
   }
 
   /** Rows were issued. @hot */

@@ -1,7 +1,8 @@
 /**
  * The control plane of a study: passes every call on, and performs switches as the policy says. A replace becomes
  * detach, gap and attach under `detach-attach`; a recorded detach and attach become one replace, at the time of the
- * attach, under every other policy. Watches each switch step by step on the way.
+ * attach, under every other policy, and so does a move between containers ({@link ContainersAsSpaces}). Watches each switch
+ * step by step on the way.
  */
 import { descriptorKind } from '../../hw/vtd/invalidation.ts';
 import type { IntelPagingDomain } from '../../stack/drivers/intel/domain.ts';
@@ -18,6 +19,7 @@ import type { ControlRow } from '../control-row.ts';
 import { frameBehind } from '../domain-view.ts';
 import type { Machine } from '../machine.ts';
 import type { MachineDevice } from '../machine-devices.ts';
+import { ContainersAsSpaces } from './containers-as-spaces.ts';
 import { type LaneTranslation, NO_TRANSLATION, translationKey } from './lane-translation.ts';
 import type { StudySpec, SwitchKind } from './protocol.ts';
 import type { SwitchRole } from './switch-plan.ts';
@@ -38,6 +40,7 @@ const ENTRY_TEXT: Readonly<Record<EntryStep['action'], string>> = {
 /** Calls of one machine under one policy. */
 export class SwitchCalls implements ControlCalls {
   readonly #inner: ControlCalls;
+  readonly #containers: ContainersAsSpaces | undefined;
   readonly #machine: () => Machine;
   readonly #watch: () => SwitchWatch;
   readonly #roles: ReadonlyMap<number, SwitchRole>;
@@ -60,6 +63,7 @@ export class SwitchCalls implements ControlCalls {
     roles: ReadonlyMap<number, SwitchRole>,
     spec: StudySpec,
   ) {
+    this.#containers = inner instanceof ContainersAsSpaces ? inner : undefined;
     this.#inner = inner;
     this.#machine = machine;
     this.#watch = watch;
@@ -117,7 +121,7 @@ export class SwitchCalls implements ControlCalls {
     const pasid = pasidOf(row);
     const key = `${row.device} ${pasid}`;
     const apart = policy === 'detach-attach';
-    const asRecorded = role.fixed || (apart && gapNs === undefined);
+    const asRecorded = role.container ? this.#containers?.covers(row.device) !== true : apart && gapNs === undefined;
     if (role.part === 'detach') {
       if (!asRecorded) return DONE;
       const record = this.#begin(
@@ -127,7 +131,9 @@ export class SwitchCalls implements ControlCalls {
         pasid,
       );
       this.#halfDone.set(key, record);
-      return yield* this.#observed(record, this.#inner.perform(row));
+      const outcome = yield* this.#observed(record, this.#inner.perform(row));
+      if (apart && role.container && gapNs !== undefined && gapNs > 0) yield gapNs * 1000;
+      return outcome;
     }
     this.#halfDoneIn.clear();
     const started = this.#halfDone.get(key);

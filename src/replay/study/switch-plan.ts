@@ -11,8 +11,8 @@ export interface SwitchRole {
   readonly part: 'replace' | 'detach' | 'attach';
   /** [ns] Recorded between the detach and the attach; 0 for a replace. */
   readonly gapNs: number;
-  /** The interface has no other way: every policy performs it as recorded. */
-  readonly fixed: boolean;
+  /** A group that leaves its container and enters another: the interface has no replace. */
+  readonly container: boolean;
 }
 
 /** VFIO_DEVICE_ATTACH_PASID and VFIO_DEVICE_DETACH_PASID. */
@@ -60,12 +60,12 @@ export function planSwitches(bundle: BundleReader): ReadonlyMap<number, SwitchRo
           lane.attached = false;
         }
       } else if (lane.attached) {
-        if (!legacy) roles.set(row, { part: 'replace', gapNs: 0, fixed: false });
+        if (!legacy) roles.set(row, { part: 'replace', gapNs: 0, container: false });
       } else if (!failed) {
         if (lane.detachRow >= 0) {
           const gapNs = timeNs - lane.detachNs;
-          roles.set(lane.detachRow, { part: 'detach', gapNs, fixed: legacy });
-          roles.set(row, { part: 'attach', gapNs, fixed: legacy });
+          roles.set(lane.detachRow, { part: 'detach', gapNs, container: legacy });
+          roles.set(row, { part: 'attach', gapNs, container: legacy });
         }
         lane.attached = true;
         lane.detachRow = -1;

@@ -30,6 +30,7 @@ export const STUDY_LIMITS: readonly string[] = [
   'Switches that are injected move a device to a twin of its domain: the same tables under another domain id. Building the second table is outside the switch.',
   'The device has no TLB of its own (ATS): device-TLB descriptors are submitted and cost queue time, and drop nothing.',
   'Nested tables: a guest’s stores to its own tables take no time and are seen at once; a nested table has a domain id of its own, as Linux gives it, unless `behaviours.nestedDomainIds` says `shared`.',
+  'The container interface has no replace: under every policy but detach-attach a container move is performed through device nodes and an iommufd, as one replace.',
   'A PASID entry store of 128 bits takes a quarter of an entry write; how long a processor really needs between two of them is not public.',
   '`make-before-break` is no kernel: it stands for the best any software could do with one store of the whole entry.',
 ];

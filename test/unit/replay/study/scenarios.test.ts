@@ -112,21 +112,35 @@ describe('injected switches', () => {
 });
 
 describe('other interfaces', () => {
-  test('a group that moves between containers is dark while its memory is mapped anew, whatever the policy', async () => {
+  test('a move between containers is dark while memory is mapped anew; as one replace of an IOAS it is not', async () => {
     const blackoutOf = async (regionBytes: number): Promise<number[]> => {
       const load = await switchLoad({ call: 'container-move', regionBytes, switches: 16, gapNs: 40 });
-      const results = await study(load, { policies: ['detach-attach', 'entry-sync'] });
-      for (const result of results.values()) {
-        expect(new Set(result.switches.map(({ kind }) => kind))).toEqual(new Set(['legacy-container']));
-        expect(result.summary.failed).toBe(0);
-        expect(result.diagnostics).toEqual({});
+      const policies = ['detach-attach', 'clear-then-update', 'entry-sync'] as const;
+      // Linux 6.12 gives containers and IOASes second-stage tables.
+      const results = await study(load, { policies, kernels: ['v6.12'] });
+      for (const [policy, { switches, summary, diagnostics, lintStale }] of results) {
+        expect(new Set(switches.map(({ kind }) => kind))).toEqual(new Set(['legacy-container']));
+        expect([policy, switches.length, summary.failed, diagnostics, lintStale]).toEqual([policy, 16, 0, {}, 0]);
       }
+      expect(results.get('entry-sync')!.summary.faulted).toBe(0);
       return [...results.values()].map(({ summary }) => summary.blackout.mean_ns!);
     };
-    const [small, alsoSmall] = await blackoutOf(4_194_304);
-    const [large] = await blackoutOf(16_777_216);
-    expect(alsoSmall).toBe(small);
+    const [small, replaced] = await blackoutOf(4_194_304);
+    const [large, alsoReplaced] = await blackoutOf(16_777_216);
     expect(large).toBeGreaterThan(2 * small!);
+    expect(small).toBeGreaterThan(10 * replaced!);
+    expect(alsoReplaced! / replaced!).toBeCloseTo(1, 0);
+  });
+
+  test('a given gap comes on top of the calls of a container move', async () => {
+    const load = await switchLoad({ call: 'container-move', regionBytes: 4_194_304, switches: 8, gapNs: 40 });
+    const of = async (gapNs?: number): Promise<number> => {
+      const results = await study(load, { policies: ['detach-attach'], gapNs });
+      return results.get('detach-attach')!.summary.blackout.p50_ns!;
+    };
+    const longer = (await of(50_000)) - (await of());
+    expect(longer).toBeGreaterThan(45_000);
+    expect(longer).toBeLessThan(55_000);
   });
 
   test('a mediated device keeps its memory through a replace; detach and attach refuses its driver meanwhile', async () => {
