@@ -14,6 +14,7 @@ import { NONE_U32 } from '../../trace/schema.ts';
 import type { CallOutcome, ControlCalls } from '../control-player.ts';
 import type { ControlRow, FrameRun } from '../control-row.ts';
 import { NO_USER_DATA } from '../user-data.ts';
+import { INJECTED_ROW } from './injected-moves.ts';
 import type { SwitchRole } from './switch-plan.ts';
 
 /** Number of the iommufd that stands for all containers: importers number files from 0. */
@@ -131,7 +132,7 @@ export class ContainersAsSpaces implements ControlCalls {
     const group = this.#groups.get(this.#groupOf(row.device));
     if (group === undefined || group.asRecorded) return yield* this.#inner.perform(row);
     group.container = undefined;
-    if (!this.#roles.has(row.row)) yield* this.#closeNodes(row);
+    if (row.row !== INJECTED_ROW && !this.#roles.has(row.row)) yield* this.#closeNodes(row);
     return NOTHING;
   }
 

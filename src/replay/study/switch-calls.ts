@@ -9,8 +9,7 @@ import type { IntelPagingDomain } from '../../stack/drivers/intel/domain.ts';
 import type { EntryStep } from '../../stack/drivers/intel/entry-step.ts';
 import { IntelNestedDomain } from '../../stack/drivers/intel/nested-domain.ts';
 import type { Submission } from '../../stack/drivers/intel/qi.ts';
-import { isTableDomain, type TableDomain } from '../../stack/drivers/intel/table-domain.ts';
-import { setGroupDomain } from '../../stack/iommu/attach.ts';
+import { isTableDomain } from '../../stack/drivers/intel/table-domain.ts';
 import type { IommuDomain } from '../../stack/iommu/ops.ts';
 import type { CostBucket, KernelTask } from '../../stack/kernel/task.ts';
 import { NONE_U32 } from '../../trace/schema.ts';
@@ -19,10 +18,11 @@ import type { ControlRow } from '../control-row.ts';
 import { frameBehind } from '../domain-view.ts';
 import type { Machine } from '../machine.ts';
 import type { MachineDevice } from '../machine-devices.ts';
-import { ContainersAsSpaces } from './containers-as-spaces.ts';
+import type { ContainersAsSpaces } from './containers-as-spaces.ts';
+import { INJECTED_ROW, type InjectedMoves } from './injected-moves.ts';
 import { type LaneTranslation, NO_TRANSLATION, translationKey } from './lane-translation.ts';
 import type { StudySpec, SwitchKind } from './protocol.ts';
-import type { SwitchRole } from './switch-plan.ts';
+import { ACCESSES, type SwitchRole } from './switch-plan.ts';
 import type { SwitchRecord } from './switch-record.ts';
 import type { SwitchWatch } from './switch-watch.ts';
 
@@ -51,8 +51,8 @@ export class SwitchCalls implements ControlCalls {
   readonly #halfDoneIn = new Map<number, SwitchRecord>();
   /** Numbers of the address spaces that software accesses. */
   readonly #spaces = new Map<object, number>();
-  /** Domains that injected switches go back and forth between. */
-  readonly #twins = new Map<IommuDomain, TableDomain>();
+  /** Pins and copies of mediated devices so far. */
+  accesses = 0;
   /** The switch whose code runs now. */
   #current: SwitchRecord | undefined;
 
@@ -62,8 +62,9 @@ export class SwitchCalls implements ControlCalls {
     watch: () => SwitchWatch,
     roles: ReadonlyMap<number, SwitchRole>,
     spec: StudySpec,
+    containers: ContainersAsSpaces | undefined,
   ) {
-    this.#containers = inner instanceof ContainersAsSpaces ? inner : undefined;
+    this.#containers = containers;
     this.#inner = inner;
     this.#machine = machine;
     this.#watch = watch;
@@ -103,16 +104,11 @@ export class SwitchCalls implements ControlCalls {
     this.#current?.onEntry(text, action !== 'clear_present' && action !== 'zero', atTick);
   }
 
-  /** Moves a lane to the twin of its domain and back: a switch in a workload that has none. */
-  *inject(device: number, pasid: number): KernelTask<void> {
-    const machine = this.#machine().deviceAt(device);
-    const domain = machine === undefined ? undefined : this.#domainOf(machine, pasid);
-    if (machine === undefined || !isTableDomain(domain)) {
-      this.#machine().diagnostics.count('injected_without_domain');
-      return;
-    }
-    const record = this.#begin(-1, 'injected', device, pasid);
-    const result = yield* this.#observed(record, this.#moveToTwin(machine, pasid, domain));
+  /** A switch in a workload that has none. */
+  *inject(moves: InjectedMoves, device: number, pasid: number): KernelTask<void> {
+    yield* moves.prepare(device, pasid);
+    const record = this.#begin(INJECTED_ROW, moves.kind, device, pasid);
+    const result = yield* this.#observed(record, moves.move(device, pasid));
     this.#end(record, result);
   }
 
@@ -160,45 +156,11 @@ export class SwitchCalls implements ControlCalls {
     const startTick = kernel.now;
     const { key } = this.#translationOf(row.device, 0);
     const outcome = yield* this.#inner.perform(row);
+    this.accesses++;
     const bytes = row.op === 'vfio_dma_rw' ? Number(row.length) : 0;
     if (outcome.skipped === true) return outcome;
     this.#watch().onAccess(row.device, startTick, kernel.now, bytes, outcome.result, key);
     return outcome;
-  }
-
-  *#moveToTwin(machine: MachineDevice, pasid: number, domain: TableDomain): KernelTask<number> {
-    const { driver, kernel } = this.#machine();
-    let twin = this.#twins.get(domain);
-    if (twin === undefined) {
-      twin = driver.twinOf(domain, driver.info(machine.device).unit);
-      this.#twins.set(domain, twin);
-      this.#twins.set(twin, domain);
-    }
-    const { group } = machine;
-    if (!group.mutex.tryAcquire()) yield group.mutex.queue;
-    try {
-      if (this.#spec.policy === 'detach-attach') {
-        yield* this.#setDomain(machine, pasid, driver.blockedDomain, domain);
-        const gapNs = this.#spec.gapNs ?? 0;
-        // Two calls from user space.
-        const between = 2 * kernel.costs.ioctl + gapNs * 1000;
-        if (between > 0) yield between;
-        return yield* this.#setDomain(machine, pasid, twin, driver.blockedDomain);
-      }
-      if (kernel.costs.ioctl > 0) yield kernel.costs.ioctl;
-      return yield* this.#setDomain(machine, pasid, twin, domain);
-    } finally {
-      group.mutex.release();
-    }
-  }
-
-  *#setDomain(machine: MachineDevice, pasid: number, domain: IommuDomain, old: IommuDomain): KernelTask<number> {
-    const { group, device } = machine;
-    if (pasid === 0) return yield* setGroupDomain(group, domain);
-    const error = yield* device.driver.setPasid(device, pasid as never, domain, old);
-    const slot = group.pasids.get(pasid);
-    if (error === 0 && slot !== undefined) group.pasids.set(pasid, { ...slot, domain });
-    return error;
   }
 
   #begin(row: number, kind: SwitchKind, device: number, pasid: number): SwitchRecord {
@@ -264,8 +226,6 @@ export class SwitchCalls implements ControlCalls {
     return { ...NO_TRANSLATION, key: translationKey(-1, number), stage: 'SW' };
   }
 }
-
-const ACCESSES: ReadonlySet<string> = new Set(['vfio_pin_pages', 'vfio_unpin_pages', 'vfio_dma_rw']);
 
 function pasidOf(row: ControlRow): number {
   return (row.flags & WITH_PASID) !== 0 && row.pasid !== NONE_U32 ? row.pasid : 0;

@@ -18,6 +18,9 @@ export interface SwitchRole {
 /** VFIO_DEVICE_ATTACH_PASID and VFIO_DEVICE_DETACH_PASID. */
 const WITH_PASID = 1;
 
+/** What drivers of mediated devices do. */
+export const ACCESSES: ReadonlySet<string> = new Set(['vfio_pin_pages', 'vfio_unpin_pages', 'vfio_dma_rw']);
+
 interface LaneState {
   attached: boolean;
   /** Row of the detach that may begin a switch, -1 = none. */
@@ -73,4 +76,18 @@ export function planSwitches(bundle: BundleReader): ReadonlyMap<number, SwitchRo
     }
   }
   return roles;
+}
+
+/** How many pins and copies the drivers of these devices make. */
+export function countAccesses(bundle: BundleReader, devices: readonly number[]): number {
+  const stream = bundle.stream('control');
+  const ops = stream.dictionary('op');
+  const known = new Set(devices);
+  let count = 0;
+  for (const { rowCount, columns } of stream.batches()) {
+    for (let i = 0; i < rowCount; i++) {
+      if (known.has(columns.device[i]!) && ACCESSES.has(ops[columns.op[i]!] ?? '')) count++;
+    }
+  }
+  return count;
 }

@@ -230,13 +230,18 @@ export function failureTable(policies: readonly PolicyResult[]): Table {
       policy,
       outcome.device,
       errnoName(outcome.result),
-      outcome.transition.endsWith('>none') ? 'blocked' : 'on its old table',
+      leftWhere(outcome),
       formatCount(outcome.faulted),
       formatDuration(nsFromPs(outcome.stallPs)),
       formatCount(Object.values(outcome.descriptors).reduce((sum, count) => sum + count, 0)),
     ]),
     omitted: failed.length - shown.length,
   };
+}
+
+function leftWhere({ transition }: SwitchOutcome): string {
+  if (!transition.endsWith('>none')) return 'on its old table';
+  return transition === 'none>none' ? 'as it was, without a table' : 'blocked';
 }
 
 /** Steps of one switch with their times. */

@@ -102,10 +102,75 @@ describe('injected switches', () => {
     expect(results.get('clear-then-update')!.summary.faulted).toBeGreaterThan(0);
   });
 
+  test('mediated devices go to a copy of their IOAS and back', async () => {
+    const load = await switchLoad({ devices: 1, mediated: 3, switches: 1, accessGapNs: 400, gapNs: 20 });
+    const inject = { everyNs: 10_000, kind: 'mdev' } as const;
+    const results = await study(load, { policies: ['detach-attach', 'make-before-break'], inject, gapNs: 2000 });
+    const of = (policy: string) => results.get(policy)!.switches.filter(({ kind }) => kind === 'mdev-access');
+    for (const policy of ['detach-attach', 'make-before-break']) {
+      expect([policy, of(policy).length > 60]).toEqual([policy, true]);
+      expect(of(policy).every(({ result, transition }) => result === 0 && transition === 'SW>SW')).toBe(true);
+    }
+    const refused = (policy: string): number => of(policy).reduce((sum, { faulted }) => sum + faulted, 0);
+    expect(refused('detach-attach')).toBeGreaterThan(60);
+    expect(refused('make-before-break')).toBe(0);
+  });
+
+  test('groups go to a container with the same mappings and back', async () => {
+    const load = await syntheticLoad({
+      name: 'guest',
+      kind: 'container',
+      seed: 7,
+      rows: 40_000,
+      units: 2,
+      devices: 4,
+      regionBytes: 8_388_608,
+      pageBytes: 2_097_152,
+      slots: 4,
+      rounds: 0,
+      gapNs: 20,
+      pacing: 'recorded',
+    });
+    const inject = { everyNs: 100_000, kind: 'container' } as const;
+    const policies = ['detach-attach', 'clear-then-update', 'entry-sync'] as const;
+    const results = await study(load, { policies, inject, kernels: ['v6.12'] });
+    for (const [policy, { switches, diagnostics, lintStale }] of results) {
+      const moves = switches.map(({ kind, result, transition }) => `${kind} ${result} ${transition}`);
+      expect([policy, new Set(moves)]).toEqual([policy, new Set(['legacy-container 0 SS>SS'])]);
+      expect([policy, moves.length > 4, diagnostics, lintStale]).toEqual([policy, true, {}, 0]);
+    }
+    const worst = (policy: string): number => results.get(policy)!.summary.blackout.max_ns!;
+    expect(worst('entry-sync')).toBe(0);
+    expect(worst('clear-then-update')).toBeGreaterThan(1000);
+    expect(worst('detach-attach')).toBeGreaterThan(10 * worst('clear-then-update'));
+  });
+
+  test('mappings that change between injected moves are there wherever the group is', async () => {
+    const load = await syntheticLoad({
+      name: 'guest',
+      kind: 'container',
+      seed: 7,
+      rows: 20_000,
+      devices: 1,
+      regionBytes: 8_388_608,
+      pageBytes: 2_097_152,
+      slots: 4,
+      rounds: 16,
+      gapNs: 20,
+    });
+    const inject = { everyNs: 60_000, kind: 'container' } as const;
+    const results = await study(load, { policies: ['detach-attach', 'make-before-break'], inject });
+    for (const [policy, { switches, diagnostics, lintStale }] of results) {
+      expect([policy, switches.length > 4, diagnostics, lintStale]).toEqual([policy, true, {}, 0]);
+    }
+    expect(results.get('make-before-break')!.summary.faulted).toBe(0);
+    expect(results.get('make-before-break')!.summary.unmapped).toBe(0);
+  });
+
   test('what the command line says of it is checked', () => {
     expect(parseInjection('every=10ms,kind=pasid')).toEqual({ everyNs: 10_000_000, kind: 'pasid' });
     expect(() => parseInjection('kind=rid')).toThrowError(/every=DURATION is missing/);
-    expect(() => parseInjection('every=1ms,kind=bus')).toThrowError(/kind is rid or pasid/);
+    expect(() => parseInjection('every=1ms,kind=bus')).toThrowError(/kind is one of rid, pasid/);
     expect(() => parseDuration('--user-gap', '5')).toThrowError(/no duration/);
     expect(() => parsePolicies(['entrysync'])).toThrowError(/did you mean 'entry-sync'/);
   });
