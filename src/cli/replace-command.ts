@@ -39,7 +39,7 @@ export function registerReplace(program: Command, context: CommandContext): void
     .option('--set <path=value>', 'override one number of the profiles; repeatable', collect, [])
     .option('--pace <mode>', "recorded | closed | scale=N; the bundle's default when left out")
     .option('--user-gap <time>', 'recorded, or the time between detach and attach, such as 50us', 'recorded')
-    .option('--inject-switch <spec>', 'add switches: every=10ms[,kind=rid|pasid]')
+    .option('--inject-switch <spec>', 'add switches: every=10ms[,kind=rid|pasid|mdev|container]')
     .option('--window <time>', 'shown on each side of a switch', '20us')
     .option('--no-sensitivity', 'leave out the replays with other invalidation latencies')
     .option('--workers <n>', 'worker threads; 0 replays in this thread; all cores when left out')

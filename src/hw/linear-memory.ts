@@ -30,9 +30,17 @@ const GROWTH_PAGES = 16;
 /** [bytes] Every array begins at a multiple of this: a cache line. */
 const ALIGNMENT = 64;
 
+/** [bytes] See {@link LinearMemory.ballast}. */
+const BALLAST_BYTES = 4 << 20;
+
 /** Allocates arrays in one memory, front to back; nothing is given back. */
 export class LinearMemory implements ArraySource {
   readonly memory: WebAssembly.Memory;
+  /**
+   * Never written, hence nearly free, but counted by V8's garbage collector, which takes no account of shared memory:
+   * without it thousands of machines that nobody needs any more wait for a collection that nothing asks for.
+   */
+  readonly ballast = new ArrayBuffer(BALLAST_BYTES);
   #end = ALIGNMENT;
   #pages = GROWTH_PAGES;
 

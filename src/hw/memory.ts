@@ -4,7 +4,8 @@
  *
  * One growable Int32Array holds all frames, 1024 words each. Frames are numbered densely from
  * {@link TABLE_FRAME_BASE}, so the walker's step from an entry to the next table is one array index. Data pages of
- * the trace lie below that number and have no contents: a DMA is an address, not bytes.
+ * the trace lie below that number and have no contents: a DMA is an address, not bytes. The exception are data pages in
+ * which user space keeps tables of its own for the hardware to walk: these are adopted ({@link PhysicalMemory.adopt}).
  *
  * A 64-bit entry is two consecutive words, low word first. Software that must not be seen half-way writes the word
  * with the present bit last; a walk between two writes sees exactly what is there.
@@ -37,6 +38,8 @@ export class PhysicalMemory {
   #frameCount = 0;
   #liveFrames = 0;
   readonly #free: number[] = [];
+  /** Slots of adopted data pages, by page frame. */
+  readonly #adopted = new Map<number, number>();
   /** Watchers by word index. Looked up on hardware writes only, never on a walk. */
   readonly #watchers = new Map<number, WordWatcher[]>();
 
@@ -84,10 +87,16 @@ export class PhysicalMemory {
     this.#free.push(slot);
   }
 
+  /** Gives a data page contents, zeros at first; nothing happens to a page that has some. It keeps its frame number. */
+  adopt(pfn: number): void {
+    if (this.slotOf(pfn) < 0) this.#adopted.set(pfn, this.allocFrame() - TABLE_FRAME_BASE);
+  }
+
   /** Slot of a frame, or -1 when `pfn` is not a frame of modelled memory. */
   slotOf(pfn: number): number {
     const slot = pfn - TABLE_FRAME_BASE;
-    return slot >= 0 && slot < this.#frameCount ? slot : -1;
+    if (slot >= 0) return slot < this.#frameCount ? slot : -1;
+    return this.#adopted.size > 0 ? (this.#adopted.get(pfn) ?? -1) : -1;
   }
 
   /** u32 word `word` (0 .. 1023) of a frame. */

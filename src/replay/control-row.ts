@@ -5,6 +5,7 @@ import type { BundleReader } from '../trace/reader.ts';
 import { CONTROL_OPS, type CONTROL_SCHEMA, type ControlOp, type FRAMES_SCHEMA, NONE_U32 } from '../trace/schema.ts';
 import type { StreamBatch } from '../trace/stream-reader.ts';
 import { nsFromWords } from '../units.ts';
+import { NO_USER_DATA, UserDataCursor, type UserDatum } from './user-data.ts';
 
 /** A physically contiguous run of a mapping. */
 export interface FrameRun {
@@ -38,6 +39,7 @@ export interface ControlRow {
   readonly afterDma: number;
   readonly text: string;
   readonly frames: readonly FrameRun[];
+  readonly userData: readonly UserDatum[];
 }
 
 /** A row object that is filled again and again: rows are many, those in flight few. */
@@ -67,6 +69,7 @@ export function emptyRow(): ReusableRow {
     afterDma: 0,
     text: '',
     frames: NO_FRAMES,
+    userData: NO_USER_DATA,
   };
 }
 
@@ -84,6 +87,7 @@ export class ControlReader {
   readonly #ops: readonly (ControlOp | undefined)[];
   readonly #texts: readonly string[];
   readonly #frames: FrameCursor;
+  readonly #userData: UserDataCursor;
   #columns: Columns<typeof CONTROL_SCHEMA> | undefined;
   #firstRow = 0;
   #endRow = 0;
@@ -98,6 +102,7 @@ export class ControlReader {
     this.#ops = this.#opNames.map((name) => CONTROL_OPS.find((op) => op === name));
     this.#texts = stream.dictionary('text');
     this.#frames = new FrameCursor(bundle);
+    this.#userData = new UserDataCursor(bundle);
   }
 
   /** The next row as an object of its own; undefined at the end. Throws as {@link nextInto}. */
@@ -138,6 +143,7 @@ export class ControlReader {
     into.afterDma = columns.afterDma[i]!;
     into.text = this.#texts[columns.text[i]!] ?? '';
     into.frames = this.#frames.of(row);
+    into.userData = this.#userData.of(row);
     return true;
   }
 

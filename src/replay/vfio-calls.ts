@@ -4,6 +4,7 @@
  * each recorded id stands for.
  */
 import { PAGE_SIZE } from '../address.ts';
+import type { PhysicalMemory } from '../hw/memory.ts';
 import { HwptAllocFlag } from '../stack/iommu/ops.ts';
 import { IommufdContext } from '../stack/iommufd/context.ts';
 import { getDirtyBitmap, setDirtyTracking } from '../stack/iommufd/dirty-tracking.ts';
@@ -26,6 +27,7 @@ import { ContainerCalls } from './container-calls.ts';
 import type { CallOutcome } from './control-player.ts';
 import type { ControlRow } from './control-row.ts';
 import type { Diagnostics } from './diagnostics.ts';
+import { hwptUserData, invalidateNested, storeUserWords } from './nested-calls.ts';
 import { PageFaultHandler } from './page-fault-handler.ts';
 import { UserMappings } from './user-mappings.ts';
 
@@ -58,6 +60,7 @@ export class VfioCalls {
   readonly #process: Process;
   readonly #deviceOf: (device: number) => VfioDevice | undefined;
   readonly #diagnostics: Diagnostics;
+  readonly #memory: PhysicalMemory;
   readonly #iommufd: IommufdProfile;
   readonly #vfio: VfioProfile;
   readonly #contexts = new Map<number, OpenContext>();
@@ -71,11 +74,13 @@ export class VfioCalls {
     process: Process,
     deviceOf: (device: number) => VfioDevice | undefined,
     diagnostics: Diagnostics,
+    memory: PhysicalMemory,
   ) {
     this.#kernel = kernel;
     this.#process = process;
     this.#deviceOf = deviceOf;
     this.#diagnostics = diagnostics;
+    this.#memory = memory;
     this.#iommufd = iommufdProfile(kernel.profile.version);
     this.#vfio = vfioProfile(kernel.profile.version);
     this.#accesses = new AccessCalls(process, deviceOf, diagnostics);
@@ -92,6 +97,7 @@ export class VfioCalls {
 
   /** The system call of a row; rows that the model has no call for are counted and passed. */
   *perform(row: ControlRow): KernelTask<CallOutcome> {
+    if (row.op === 'user_store') return this.#store(row);
     const cost = this.#kernel.costs.ioctl;
     if (cost > 0) yield cost;
     switch (row.op) {
@@ -160,7 +166,7 @@ export class VfioCalls {
           reserved: 0,
           devId: this.#id(open, row.target),
           ptId: this.#id(open, row.object),
-          data: { type: 0, lengthBytes: 0, bytes: undefined },
+          data: hwptUserData(row),
           faultId: open.handler?.faultId ?? 0,
           outHwptId: 0,
         };
@@ -175,6 +181,8 @@ export class VfioCalls {
       }
       case 'IOMMU_FAULT_QUEUE_ALLOC':
         return { result: yield* this.#allocFaultQueue(row, open) };
+      case 'IOMMU_HWPT_INVALIDATE':
+        return { result: yield* invalidateNested(context, this.#id(open, row.object), row) };
       case 'IOMMU_HWPT_SET_DIRTY_TRACKING':
         return {
           result: yield* setDirtyTracking(context, {
@@ -194,6 +202,15 @@ export class VfioCalls {
       default:
         return this.#skip(`unsupported_${row.op}`);
     }
+  }
+
+  /** User space writes to its own memory. */
+  #store(row: ControlRow): CallOutcome {
+    const open = this.#contexts.get(row.context);
+    if (open === undefined) return this.#skip('unknown_context');
+    const frameOf = (address: bigint): number => open.mappings.frameAt(row.object, address, this.#process.memory);
+    if (storeUserWords(row, this.#memory, frameOf) < 0) return this.#skip('store_outside_memory');
+    return { result: 0 };
   }
 
   #openIommufd(row: ControlRow): CallOutcome {

@@ -26,6 +26,8 @@ export class Bindings {
   domainId: Int32Array;
   /** Slot of the top table in modelled memory, -1 when the pointer leads elsewhere; its paging level. */
   rootSlot: Int32Array;
+  /** [4 KiB pages] Of a nested binding: the first stage's top table, an address of the second stage. Else -1. */
+  firstPage: Float64Array;
   rootLevel: Uint8Array;
   /** 1: the unit sets accessed and dirty bits in the leaf. */
   accessDirty: Uint8Array;
@@ -41,6 +43,7 @@ export class Bindings {
   resolvedTick: Float64Array;
   earlierDomainId: Int32Array;
   earlierRootSlot: Int32Array;
+  earlierFirstPage: Float64Array;
 
   readonly #pasids: number[] = [];
   readonly #requesters: number[] = [];
@@ -64,6 +67,7 @@ export class Bindings {
     this.space = arrays.int32(count);
     this.domainId = arrays.int32(count);
     this.rootSlot = arrays.int32(count);
+    this.firstPage = arrays.float64(count).fill(-1);
     this.rootLevel = arrays.uint8(count);
     this.accessDirty = arrays.uint8(count);
     this.faultsHidden = arrays.uint8(count);
@@ -73,6 +77,7 @@ export class Bindings {
     this.resolvedTick = arrays.float64(count);
     this.earlierDomainId = arrays.int32(count).fill(-1);
     this.earlierRootSlot = arrays.int32(count).fill(-1);
+    this.earlierFirstPage = arrays.float64(count).fill(-1);
     this.#slotsOfRequester = this.sourceIds.map((_, requester) => [requester]);
     this.lastPasid = arrays.int32(count).fill(-1);
     this.lastSlot = arrays.int32(count);
@@ -113,6 +118,7 @@ export class Bindings {
     this.resolvedTick[slot] = atTick;
     this.earlierDomainId[slot] = this.domainId[slot]!;
     this.earlierRootSlot[slot] = this.rootSlot[slot]!;
+    this.earlierFirstPage[slot] = this.firstPage[slot]!;
   }
 
   /** Invalidates one slot. */
@@ -148,12 +154,10 @@ export class Bindings {
 
   #grow(): void {
     const size = this.readyTick.length * 2;
-    const arrays = this.#arrays;
-    const { readyTick, resolvedTick } = this;
-    this.readyTick = arrays.float64(size).fill(NEVER);
-    this.readyTick.set(readyTick);
-    this.resolvedTick = arrays.float64(size);
-    this.resolvedTick.set(resolvedTick);
+    this.readyTick = this.#grownNumbers(this.readyTick, size, NEVER);
+    this.firstPage = this.#grownNumbers(this.firstPage, size, -1);
+    this.earlierFirstPage = this.#grownNumbers(this.earlierFirstPage, size, -1);
+    this.resolvedTick = this.#grownNumbers(this.resolvedTick, size, 0);
     this.kind = this.#grownBytes(this.kind, size);
     this.rootLevel = this.#grownBytes(this.rootLevel, size);
     this.accessDirty = this.#grownBytes(this.accessDirty, size);
@@ -170,6 +174,12 @@ export class Bindings {
 
   #grownBytes(old: Uint8Array, size: number): Uint8Array {
     const grown = this.#arrays.uint8(size);
+    grown.set(old);
+    return grown;
+  }
+
+  #grownNumbers(old: Float64Array, size: number, rest: number): Float64Array {
+    const grown = this.#arrays.float64(size).fill(rest);
     grown.set(old);
     return grown;
   }

@@ -14,7 +14,7 @@ import type { Translator } from './translator.ts';
 
 const MODULE = new WebAssembly.Module(Buffer.from(PLAIN_ROWS_WASM, 'base64'));
 /** [rows] Rows in columns of their own are copied in and out so many at a time. */
-const STAGED_ROWS = 1024;
+const STAGED_ROWS = 256;
 /** Policies that the loop knows. */
 const POLICIES: readonly ReplacementPolicy[] = ['lru', 'fifo'];
 

@@ -270,13 +270,16 @@ export class BindingResolver {
     bindings.rootLevel[slot] = 4 + mode;
     bindings.accessDirty[slot] = 1;
     const high = words[pointer + 1]!;
+    const firstLow = (high << 20) | (words[pointer]! >>> 12);
+    const firstHigh = (high >>> 12) & 0xff;
+    bindings.firstPage[slot] = firstHigh * 4294967296 + (firstLow >>> 0);
     this.nestedTables.set(slot, {
       secondSpace: this.#spaces.of(domainId, NO_PASID_TAG),
       secondSlot,
       secondLevels: levelsOfAddressWidth(width),
       accessDirty: (words[0]! & PasidEntry.ssade) !== 0 ? 1 : 0,
-      firstLow: (high << 20) | (words[pointer]! >>> 12),
-      firstHigh: (high >>> 12) & 0xff,
+      firstLow,
+      firstHigh,
       firstLevels: 4 + mode,
     });
   }
@@ -295,6 +298,7 @@ export class BindingResolver {
     const bindings = this.#bindings;
     bindings.kind[slot] = kind;
     bindings.domainId[slot] = domainId;
+    bindings.firstPage[slot] = -1;
     bindings.space[slot] = this.#spaces.of(domainId, pasidTag);
   }
 }

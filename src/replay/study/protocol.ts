@@ -17,8 +17,11 @@ export const SWITCH_KINDS = [
 /** A name in {@link SWITCH_KINDS}. */
 export type SwitchKind = (typeof SWITCH_KINDS)[number];
 
-/** Kinds that can be injected: the devices' RIDs or their PASIDs. */
-export const INJECT_KINDS = ['rid', 'pasid'] as const;
+/**
+ * Kinds that can be injected: the devices' RIDs or their PASIDs, mediated devices between IOASes, groups between containers.
+ * Whether a RID is replaced or detached and attached is the policy's choice.
+ */
+export const INJECT_KINDS = ['rid', 'pasid', 'mdev', 'container'] as const;
 
 /** Switches added to a workload: one every so often, device after device. */
 export interface Injection {

@@ -81,7 +81,7 @@ export function parseInjection(text: string): Injection {
     } else if (key === 'kind') {
       const known = INJECT_KINDS.find((name) => name === value);
       if (known === undefined)
-        throw new ConfigError({ source, reason: `kind is ${INJECT_KINDS.join(' or ')}, not '${value}'` });
+        throw new ConfigError({ source, reason: `kind is one of ${INJECT_KINDS.join(', ')}, not '${value}'` });
       kind = known;
     } else {
       throw new ConfigError({ source, reason: `'${part}' is neither every=DURATION nor kind=NAME` });

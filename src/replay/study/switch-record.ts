@@ -4,6 +4,7 @@
  */
 import type { CostBucket } from '../../stack/kernel/task.ts';
 import type { Lane, LaneBaseline } from './lane.ts';
+import { type LaneTranslation, NO_TRANSLATION, oneStoreSuffices, type TranslationKey } from './lane-translation.ts';
 import {
   REFILL_BLOCK_ROWS,
   REFILL_CURVE_ROWS,
@@ -12,21 +13,6 @@ import {
   type SwitchStep,
 } from './protocol.ts';
 import { BINS_PER_SIDE, CurveBins } from './window-curves.ts';
-
-/** What translates a lane's requests: domain id and table in one number. Two that are equal are the same. */
-export type TranslationKey = number;
-
-/** A translation as the driver has it. */
-export interface LaneTranslation {
-  readonly key: TranslationKey;
-  readonly domainId: number;
-  readonly stage: 'FS' | 'SS' | 'PT' | 'SW' | 'none';
-  /** [4 KiB pages] Frame behind an IOVA page, -1 = not mapped; undefined when nothing can be asked. */
-  readonly frameOf: ((iovaPfn: number) => number) | undefined;
-}
-
-/** A blocked lane. */
-export const NO_TRANSLATION: LaneTranslation = { key: -1, domainId: -1, stage: 'none', frameOf: undefined };
 
 /** Hit rates closer than one in this many count as equal. */
 const REFILL_TOLERANCE = 100;
@@ -252,10 +238,7 @@ export class SwitchRecord {
       pasid: this.lane.pasid,
       unit: unitName,
       transition: `${old.stage}>${next.stage}`,
-      layoutAllowsHitless:
-        this.result < 0 || next.stage === 'none' || next.stage === 'SW'
-          ? null
-          : !(old.stage === 'FS' && next.stage === 'FS'),
+      layoutAllowsHitless: this.result < 0 ? null : (oneStoreSuffices(old, next) ?? null),
       oldDomainId: old.domainId,
       newDomainId: next.domainId,
       startTick: this.startTick - originTick,

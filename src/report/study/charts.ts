@@ -106,6 +106,9 @@ function refillChart(ran: readonly PolicyResult[], name: string): Chart {
       hit_share: ratio(refill.hits[block]!, count),
     })),
   );
+  const most = Math.max(REFILL_CURVE_ROWS, ...rows.map((row) => row.requests));
+  const ticks: number[] = [];
+  for (let tick = REFILL_CURVE_ROWS; tick <= most; tick *= 2) ticks.push(tick);
   return {
     name,
     template: 'switch-refill',
@@ -115,7 +118,7 @@ function refillChart(ran: readonly PolicyResult[], name: string): Chart {
     rows,
     span: 'half',
     heightPx: 260,
-    params: {},
+    params: { ticks },
   };
 }
 

@@ -26,10 +26,11 @@ import { orderVerdict, verdictOf } from './verdicts.ts';
 export const STUDY_LIMITS: readonly string[] = [
   'No public measurement validates these blackouts: no publication gives the time for which DMA stops in a replace. They follow from driver steps, invalidation latencies and the load; the invalidation latencies are measured or derived (see the profile), the split of one latency into doorbell, fetch, execution and status write is not.',
   'A request meets context and PASID entries as they are when it is issued, not when it arrives: off by its flight time, about 0.1 µs.',
-  'The device does not repeat a request that faulted. One that does would see the blackout as latency.',
+  'The device does not repeat a request that faulted, and goes on with the next one. One that repeats would see the blackout as latency; one that stops would fault less often and stall until its driver restarts it. Under closed pacing the number of faulted DMAs is therefore an upper bound; the length of a blackout does not depend on it.',
   'Switches that are injected move a device to a twin of its domain: the same tables under another domain id. Building the second table is outside the switch.',
   'The device has no TLB of its own (ATS): device-TLB descriptors are submitted and cost queue time, and drop nothing.',
-  'A bundle does not say what a guest’s own tables hold, so no switch of a nested table is replayed; what entry-sync does with nested entries (hitless only if the domain id stays) is tested on the driver alone.',
+  'Nested tables: a guest’s stores to its own tables take no time and are seen at once; a nested table has a domain id of its own, as Linux gives it, unless `behaviours.nestedDomainIds` says `shared`.',
+  'The container interface has no replace: under every policy but detach-attach a container move is performed through device nodes and an iommufd, as one replace.',
   'A PASID entry store of 128 bits takes a quarter of an entry write; how long a processor really needs between two of them is not public.',
   '`make-before-break` is no kernel: it stands for the best any software could do with one store of the whole entry.',
 ];
@@ -95,7 +96,10 @@ function chapter(study: StudyCase, run: RunResult): Chapter {
       answered: result.summary.switches > 0,
     })),
     provenance: provenance(study),
-    pacing: `${study.pacing}; latency counts from ${study.pacing === 'closed' ? 'the issue of a request' : 'the recorded arrival'}`,
+    pacing:
+      study.pacing === 'closed'
+        ? 'closed; latency counts from the issue of a request; a blocked device goes on issuing as fast as its requests fault, so that counts of faulted DMAs are upper bounds'
+        : `${study.pacing}; latency counts from the recorded arrival`,
     sections: ran.length === 0 ? [] : sections(study),
   };
 }
@@ -159,7 +163,7 @@ function provenance({ identity }: StudyCase): Provenance | null {
       `${plural(identity.lost_events ?? 0, 'event')} lost`,
       `recorded with ${identity.tool}`,
       identity.description,
-    ],
+    ].filter((note) => note !== ''),
   };
 }
 

@@ -32,14 +32,17 @@ function failureOf({ switches }: PolicyResult): string {
   const failed = switches.filter(({ result }) => result < 0);
   if (failed.length === 0) return '';
   const names = [...new Set(failed.map(({ result }) => errnoName(result)))].join(', ');
-  const blocked = failed.filter(({ transition }) => transition.endsWith('>none')).length;
+  const nowhere = failed.filter(({ transition }) => transition === 'none>none').length;
+  const blocked = failed.filter(({ transition }) => transition.endsWith('>none')).length - nowhere;
   const faulted = failed.reduce((sum, each) => sum + each.faulted, 0);
   const left =
-    blocked === 0
-      ? faulted === 0
-        ? 'the device kept its old table and no DMA faulted'
-        : `the device kept its old table, yet ${plural(faulted, 'DMA')} faulted`
-      : `${formatCount(blocked)} left the device blocked: ${plural(faulted, 'DMA')} faulted in their windows`;
+    nowhere === failed.length
+      ? 'the device had no table before and none after'
+      : blocked === 0
+        ? faulted === 0
+          ? 'the device kept its old table and no DMA faulted'
+          : `the device kept its old table, yet ${plural(faulted, 'DMA')} faulted`
+        : `${formatCount(blocked)} left the device blocked: ${plural(faulted, 'DMA')} faulted in their windows`;
   return ` ${plural(failed.length, 'switch was', 'switches were')} refused (${names}); ${left}.`;
 }
 

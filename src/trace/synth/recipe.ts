@@ -119,8 +119,8 @@ export const RECIPE_SCHEMA = z.discriminatedUnion('kind', [
     /** Switches over all devices and PASIDs, in turn, at equal distances. */
     switches: positive.max(100_000),
     /** Stage of the tables that a device or PASID starts with, and of those it alternates with. */
-    fromStage: z.enum(['first', 'second']).default('second'),
-    toStage: z.enum(['first', 'second']).default('second'),
+    fromStage: z.enum(['first', 'second', 'nested']).default('second'),
+    toStage: z.enum(['first', 'second', 'nested']).default('second'),
     /** `replace`: one call. `detach-attach`: two, `userGapNs` apart. `container-move`: groups and type1 containers. */
     call: z.enum(['replace', 'detach-attach', 'container-move']).default('replace'),
     /** Mediated devices besides, whose drivers copy and pin while they are moved between two IOASes. */
@@ -182,6 +182,19 @@ export const RECIPE_SCHEMA = z.discriminatedUnion('kind', [
     rounds: positive.max(100_000).default(8),
     /** [4 KiB pages] Pinned once a round; a container takes 512 at a time. */
     pinPages: positive.max(512).default(64),
+    locality,
+  }),
+  /** Guests with page tables of their own: every device or PASID is translated by a guest's table on the host's. */
+  z.strictObject({
+    ...common,
+    ...region,
+    kind: z.literal('nested'),
+    devices: positive.max(4096).default(1),
+    /** PASIDs of each device, each with a table of its own; 0 = requests without PASID. */
+    pasids: z.int().min(0).max(1024).default(0),
+    /** Mappings of a guest's table. Once a round one of each is taken away, invalidated and put elsewhere. */
+    slots: positive.max(32_768).default(8),
+    rounds: z.int().min(0).max(100_000).default(8),
     locality,
   }),
   /** A storage device through the DMA API: every I/O is mapped, transferred and unmapped. */

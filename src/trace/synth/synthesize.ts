@@ -8,6 +8,7 @@ import { container } from './container-guest.ts';
 import { demand } from './demand.ts';
 import { migration, tenants } from './iommufd-guest.ts';
 import { mdev } from './mediated-guest.ts';
+import { nested } from './nested-guest.ts';
 import { decodeRecipe, type Recipe } from './recipe.ts';
 import { ring } from './ring.ts';
 import { scatter, strided } from './static-region.ts';
@@ -82,6 +83,9 @@ function generate(recipe: Recipe, trace: SyntheticTrace): void {
       break;
     case 'demand':
       demand(recipe, trace);
+      break;
+    case 'nested':
+      nested(recipe, trace);
       break;
     case 'container':
       container(recipe, trace);

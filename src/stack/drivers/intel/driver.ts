@@ -40,7 +40,7 @@ import { attachPasid, attachPasidIdentity, detachPasid } from './pasid-attach.ts
 import { allocPasidDirectory } from './pasid-table.ts';
 import type { SubmissionObserver } from './qi.ts';
 import { attachIdentity, attachTables, blockTranslation, setAts } from './rid.ts';
-import { isTableDomain } from './table-domain.ts';
+import { isTableDomain, type TableDomain } from './table-domain.ts';
 
 /** Interrupt messages are not remapped by page tables: no device may use these IOVAs (IOAPIC_RANGE). */
 const MSI_REGION: ReservedRegion = { start: 0xfee0_0000n, last: 0xfeef_ffffn, type: 'msi' };
@@ -146,7 +146,10 @@ export class IntelDriver implements IommuDriver {
    * A domain with the mappings of `domain`, now and later, under a domain id of its own: what a user has after building
    * a second table with the same content. Not a kernel operation.
    */
-  twinOf(domain: IntelPagingDomain, unit: IntelUnit): IntelPagingDomain {
+  twinOf(domain: TableDomain, unit: IntelUnit): TableDomain {
+    if (domain instanceof IntelNestedDomain) {
+      return new IntelNestedDomain(this, this.#kernel, domain.parent, domain.config);
+    }
     const { type, stage, nestParent } = domain;
     const options = { type, stage, nestParent, dirtyTracking: false, unit, shares: domain };
     return new IntelPagingDomain(this, this.#kernel, this.#memory, options);
