@@ -9,6 +9,10 @@ const BINDING =
   'on Broadwell the walkers bind as well as the rate (6 times the interval less 290 ns); ASSUMPTION: with shorter walks ' +
   'the rate stays, with longer ones the walkers bind';
 
+const ROMLEY_RATE =
+  'pcie-bench/data, Sandy Bridge at 64 MB: the rate of walks goes with the platform, which Ivy Bridge shares with Sandy ' +
+  'Bridge (Romley) as Haswell does with Broadwell (Grantley); no number of Ivy Bridge is in it';
+
 /** Xeon E5-2630 v4. */
 export const VTD_BDW: HardwareProfileSource = {
   name: 'vtd-bdw',
@@ -80,14 +84,16 @@ export const VTD_HSW: HardwareProfileSource = {
   },
 };
 
-/** Ivy Bridge: 298 ns. */
+/** Ivy Bridge: 298 ns, and walks as far apart as on Sandy Bridge, whose platform it shares. */
 export const VTD_IVB: HardwareProfileSource = {
   ...VTD_BDW,
   name: 'vtd-ivb',
-  description: 'as vtd-bdw with the single-miss penalty of Ivy Bridge servers (Xeon E5 v2)',
+  description: 'as vtd-bdw with the single-miss penalty and the rate of walks of Ivy Bridge servers (Xeon E5 v2)',
   translation: {
     ...VTD_BDW.translation,
     walkFixedNs: measured(118, `${LATENCY}: 298 ns; split as for Broadwell`),
+    walkIntervalReadNs: derived(58, ROMLEY_RATE),
+    walkIntervalWriteNs: derived(53.9, ROMLEY_RATE),
   },
 };
 
