@@ -27,6 +27,7 @@ export interface SwitchSummary {
   readonly stale_after_return: number;
   readonly switches_with_faults: number;
   readonly blackout: SwitchDistribution;
+  readonly device_stopped: SwitchDistribution;
   readonly entry_absent: SwitchDistribution;
   readonly stale_window: SwitchDistribution;
   readonly worst_added_latency: SwitchDistribution;
@@ -65,6 +66,7 @@ export function summarize(switches: readonly SwitchOutcome[]): SwitchSummary {
     stale_after_return: sum((each) => each.staleAfterReturn),
     switches_with_faults: switches.filter((each) => each.faulted > 0).length,
     blackout: over((each) => each.blackoutPs),
+    device_stopped: over((each) => each.stoppedPs),
     entry_absent: over((each) => each.absentPs),
     stale_window: over((each) => each.staleWindowPs),
     worst_added_latency: over((each) => each.worstAddedPs),
