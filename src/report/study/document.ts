@@ -150,6 +150,12 @@ function tiles(study: StudyCase): Tile[] {
   }));
 }
 
+function longerThanWindow({ policies, windowPs }: StudyCase): string {
+  const longer = policies.filter(({ summary }) => (summary.blackout.p50_ns ?? 0) > nsFromPs(windowPs));
+  if (longer.length === 0) return '';
+  return ` Blackouts under ${longer.map(({ policy }) => policy).join(', ')} are longer than the window: \`--window\` widens it.`;
+}
+
 function provenance({ identity }: StudyCase): Provenance | null {
   if (identity === null) return null;
   const split = identity.provenance;
@@ -189,7 +195,7 @@ function sections(study: StudyCase): Section[] {
         {
           kind: 'paragraph',
           text:
-            'Blackout: arrival of the first faulted request to the end of the last. Stale window: from the start of the call to the last request that the old table served; wanted by "old or new, never a fault". Stale: still served by the old table after the call had returned; must be 0. Unmapped: faulted after the call, on a page that the new table does not map: not the switch’s doing. ' +
+            'Blackout: arrival of the first faulted request to the end of the last, or until a device that had stopped went on. Stale window: from the start of the call to the last request that the old table served; wanted by "old or new, never a fault". Stale: still served by the old table after the call had returned; must be 0. Unmapped: faulted after the call, on a page that the new table does not map: not the switch’s doing. ' +
             'Delayed: slower than the slowest of up to 512 requests before. Stall: longest time between two completions of the device. Entry absent: how long the entry in memory was not present.',
         },
       ],
@@ -202,7 +208,7 @@ function sections(study: StudyCase): Section[] {
         refillTable(policies),
         {
           kind: 'paragraph',
-          text: `Windows of ${formatDuration(nsFromPs(study.windowPs))} on each side of the start, summed over all switches. Refilled: the hit rate of 16 requests is back within 1 % of that of the last 512 before the switch. Least bin: the deepest bin after the start of the summed curves, against the mean before.`,
+          text: `Windows of ${formatDuration(nsFromPs(study.windowPs))} on each side of the start, summed over all switches. Refilled: the hit rate of 16 requests is back within 1 % of that of the last 512 before the switch. Least bin: the deepest bin after the start of the summed curves, against the mean before.${longerThanWindow(study)}`,
         },
       ],
     },

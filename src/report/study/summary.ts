@@ -16,6 +16,8 @@ export interface SwitchDistribution {
 export interface SwitchSummary {
   readonly switches: number;
   readonly failed: number;
+  /** Switches during which the device made no request. */
+  readonly without_dma: number;
   /** Switches between types whose entries hardware can only see as old or new. */
   readonly hitless_by_layout: number;
   readonly served_old: number;
@@ -56,6 +58,8 @@ export function summarize(switches: readonly SwitchOutcome[]): SwitchSummary {
   return {
     switches: switches.length,
     failed: switches.filter((each) => each.result < 0).length,
+    without_dma: switches.filter((each) => each.servedOld + each.servedNew + each.servedTorn + each.faulted === 0)
+      .length,
     hitless_by_layout: switches.filter((each) => each.layoutAllowsHitless === true).length,
     served_old: sum((each) => each.servedOld),
     served_new: sum((each) => each.servedNew),
