@@ -34,6 +34,7 @@ export class DmaFeed {
   readonly #options: FeedOptions;
   readonly #clock: PacingClock;
   readonly #onIssued: FeedOptions['onIssued'];
+  readonly #events: FeedOptions['events'];
   readonly #progress: ControlProgress;
   readonly #batchRows: number;
   readonly #skewRows: number;
@@ -58,6 +59,8 @@ export class DmaFeed {
   readonly #lanesByControl = new Map<number, DmaLane[]>();
   readonly #skewed: DmaLane[] = [];
   readonly #freed: DmaLane[] = [];
+  /** Lanes whose next row waits for whatever the next event brings. */
+  readonly #waiting: DmaLane[] = [];
   #forwardDependencies = 0;
   readonly #sink = (chunk: DmaChunk): void => this.#options.onChunk(chunk, this.unitIndex);
 
@@ -67,11 +70,12 @@ export class DmaFeed {
     this.#unit = options.unit;
     this.#clock = options.clock;
     this.#onIssued = options.onIssued;
+    this.#events = options.events;
     this.#progress = options.progress;
     this.#batchRows = options.batchRows;
     this.#skewRows = options.devices.length > 1 ? (options.skewRows ?? DEFAULT_SKEW_ROWS) : 0;
     this.#lookaheadChunks = Math.ceil(this.#skewRows / options.chunkRows);
-    this.#window = new ChunkWindow(options.chunks, options.chunkRows, this.#skewRows > 0);
+    this.#window = new ChunkWindow(options.chunks, options.chunkRows, options.unit);
     const ringRows = HISTORY_ROWS + 2 * this.#skewRows + 4 * options.chunkRows;
     this.#doneTicks = new TickRing(ringRows);
     this.#issueTicks = new TickRing(this.#skewRows > 0 ? ringRows : 0);
@@ -197,9 +201,23 @@ export class DmaFeed {
     return any;
   }
 
+  /** True when rows can make events of their own. */
+  get makesEvents(): boolean {
+    return this.#events !== undefined;
+  }
+
+  /** An event has run: rows that waited for the next one are tried again. */
+  wake(): void {
+    for (let lane = this.#waiting.pop(); lane !== undefined; lane = this.#waiting.pop()) {
+      if (lane.held) continue;
+      lane.key = lane.lastIssue;
+      this.#heap.update(lane);
+    }
+  }
+
   /**
    * Issues rows in order of (issue tick, row) until no row issues before `limit`. Returns early, and true, when a row
-   * announced by {@link stopAfter} was issued. @hot
+   * announced by {@link stopAfter} was issued, or when a row has made an event that comes before `limit`. @hot
    */
   advance(limit: number): boolean {
     const heap = this.#heap;
@@ -221,6 +239,7 @@ export class DmaFeed {
       }
       to = this.#cut(from, to);
       if (this.#issue(lane, from, to, laneLimit)) return true;
+      if (this.#events !== undefined && this.#events.next < limit) return true;
     }
   }
 
@@ -230,11 +249,12 @@ export class DmaFeed {
     const base = chunk.firstRow;
     const reached = base + this.#unit.translate(chunk.input, from - base, to - base, limit as Tick, chunk.results);
     if (reached < to) {
-      // The unit says when the row it stopped at would issue; that is at or after the limit.
+      // The unit says when the row it stopped at would issue; that is at or after the limit, or at an event just made.
       const issueTick = chunk.results.issueTick[reached - base]!;
-      if (!(issueTick >= limit))
+      if (!(issueTick >= limit) && this.#events === undefined)
         throw new InvariantError(`${this.#unit.name} stopped at ${issueTick}, not ${limit} ps`);
       lane.key = issueTick;
+      if (this.#events !== undefined && issueTick === this.#events.next) this.#waiting.push(lane);
     }
     if (reached === from) {
       this.#heap.update(lane);
@@ -242,7 +262,12 @@ export class DmaFeed {
     }
     const { issueTick, doneTick } = chunk.results;
     this.#doneTicks.copy(doneTick, base, from, reached);
-    if (this.#skewRows > 0) this.#issueTicks.copy(issueTick, base, from, reached);
+    if (this.#skewRows > 0) {
+      this.#issueTicks.copy(issueTick, base, from, reached);
+      // A row that waited for a page was issued long ago, but only now do those behind it know.
+      const now = this.#events?.now ?? 0;
+      for (let row = from; row < reached && issueTick[row - base]! < now; row++) this.#issueTicks.set(row, now);
+    }
     this.#onIssued?.(chunk, from - base, reached - base);
     this.#issuedRows += reached - from;
     chunk.pending -= reached - from;

@@ -5,6 +5,7 @@
 import type { SourceId } from '../address.ts';
 import { assert } from '../assert.ts';
 import { PhysicalMemory } from '../hw/memory.ts';
+import type { PciConfig } from '../hw/pci-function.ts';
 import type { VtdConfig } from '../hw/vtd/config.ts';
 import type { QueueMode } from '../hw/vtd/invalidation-queue.ts';
 import { VtdUnit } from '../hw/vtd/unit.ts';
@@ -36,7 +37,7 @@ import { Diagnostics } from './diagnostics.ts';
 import { DmaApiCalls } from './dma-api-calls.ts';
 import { frameBehind } from './domain-view.ts';
 import { installInitialMappings } from './initial-mappings.ts';
-import { defaultDomainType, type MachineDevice, machineDevices } from './machine-devices.ts';
+import { defaultDomainType, type MachineDevice, machineDevices, unitEndpoints } from './machine-devices.ts';
 import type { JobSpec } from './protocol.ts';
 import type { JobHardware } from './run-profiles.ts';
 import type { ClosedWorld } from './shards.ts';
@@ -103,6 +104,7 @@ export class Machine {
         timeline,
         deviceSourceIds: sourceIds,
         queueMode,
+        endpoints: parts.hardware.kind === 'bypass' ? [] : unitEndpoints(manifest, world.devices, index),
       });
       this.#units.set(index, unit);
       return { name: topology.name, registers: unit, scalable: topology.mode === 'scalable' };
@@ -115,7 +117,9 @@ export class Machine {
       ...(observer === undefined ? {} : { onSubmission: observer }),
     });
     for (const unit of this.driver.units) unit.onEntryStep = parts.watch?.onEntryStep;
-    for (const device of machineDevices(manifest, world.devices, this.kernel, this.driver)) {
+    const configOf = (device: number): PciConfig | undefined =>
+      this.#units.get(manifest.topology.devices[device]?.unit ?? -1)?.functionAt(device);
+    for (const device of machineDevices(manifest, world.devices, this.kernel, this.driver, configOf)) {
       this.#devices.set(device.index, device);
     }
     for (const index of world.devices) {

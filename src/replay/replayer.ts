@@ -7,7 +7,7 @@ import type { IommuUnit } from '../hw/unit.ts';
 import type { Scheduler } from '../stack/kernel/scheduler.ts';
 import type { Timeline } from '../timeline.ts';
 import type { BundleReader } from '../trace/reader.ts';
-import { NONE_U32 } from '../trace/schema.ts';
+import { type DeviceTopology, NONE_U32 } from '../trace/schema.ts';
 import { NEVER } from '../units.ts';
 import type { ControlCall } from './control-call.ts';
 import { type ControlCalls, ControlPlayer, LOOKAHEAD_ROWS } from './control-player.ts';
@@ -65,6 +65,8 @@ export class Replayer {
   readonly #feeds: DmaFeed[] = [];
   readonly #feedOfUnit = new Map<number, DmaFeed>();
   readonly #player: ControlPlayer;
+  /** Some feed's rows can make events. */
+  readonly #makesEvents: boolean;
 
   constructor(options: ReplayOptions) {
     const { bundle, world, onIssued } = options;
@@ -86,6 +88,7 @@ export class Replayer {
         ...(options.skewRows === undefined ? {} : { skewRows: options.skewRows }),
         clock: options.clock,
         progress,
+        ...(asksForPages(devices, world, unitIndex) ? { events: options.timeline } : {}),
         onChunk: options.onChunk,
         onIssued: onIssued && ((chunk, from, to) => onIssued(chunk, from, to, unitIndex)),
         onStop: (unit, row, doneTick) => this.#player.dmaDone(unit, row, doneTick),
@@ -93,6 +96,7 @@ export class Replayer {
       this.#feeds.push(feed);
       this.#feedOfUnit.set(unitIndex, feed);
     }
+    this.#makesEvents = this.#feeds.some((feed) => feed.makesEvents);
     this.#player = new ControlPlayer({
       reader: new ControlReader(bundle),
       world,
@@ -165,14 +169,15 @@ export class Replayer {
   /** Issues all DMA that comes before the next event. @hot */
   #advanceDma(): void {
     const feeds = this.#feeds;
+    if (this.#makesEvents) for (const feed of feeds) feed.wake();
     if (feeds.length === 1) {
       const only = feeds[0]!;
       while (only.advance(this.#timeline.next));
       return;
     }
     // Units do not influence each other, so each runs up to the next event alone, unless a control row waits for DMA:
-    // it may schedule an event earlier than the next, which no unit may have passed.
-    while (feeds.some((feed) => feed.stopCount > 0)) {
+    // it may schedule an event earlier than the next, which no unit may have passed. So may a row that asks for pages.
+    while (this.#makesEvents || feeds.some((feed) => feed.stopCount > 0)) {
       let first = feeds[0]!;
       for (const feed of feeds) if (feed.nextKey < first.nextKey) first = feed;
       let limit = this.#timeline.next as number;
@@ -199,4 +204,9 @@ export class Replayer {
     where.push(this.#player.describeStall());
     throw new ReplayStalledError(`no progress since ${since} at ${this.#timeline.now} ps: ${where.join('; ')}`);
   }
+}
+
+/** True when a device behind the unit sends page requests. */
+function asksForPages(devices: readonly DeviceTopology[], world: ClosedWorld, unit: number): boolean {
+  return world.devices.some((index) => devices[index]?.unit === unit && devices[index].ats && devices[index].pri);
 }

@@ -5,8 +5,10 @@
  */
 import { PAGE_SIZE } from '../address.ts';
 import type { PhysicalMemory } from '../hw/memory.ts';
+import { HwptAllocFlag } from '../stack/iommu/ops.ts';
 import { IommufdContext } from '../stack/iommufd/context.ts';
 import { getDirtyBitmap, setDirtyTracking } from '../stack/iommufd/dirty-tracking.ts';
+import { allocFaultQueue, Fault } from '../stack/iommufd/fault.ts';
 import { allocHwpt } from '../stack/iommufd/hwpt-alloc.ts';
 import { allocIoas, ioasCopy, ioasMap, ioasUnmap } from '../stack/iommufd/ioas-commands.ts';
 import { IommufdFile } from '../stack/iommufd/iommufd-file.ts';
@@ -26,6 +28,7 @@ import type { CallOutcome } from './control-player.ts';
 import type { ControlRow } from './control-row.ts';
 import type { Diagnostics } from './diagnostics.ts';
 import { hwptUserData, invalidateNested, storeUserWords } from './nested-calls.ts';
+import { PageFaultHandler } from './page-fault-handler.ts';
 import { UserMappings } from './user-mappings.ts';
 
 /** [bytes] argsz of the VFIO structures, PASID part included. */
@@ -34,6 +37,8 @@ const ATTACH_ARGSZ = 12;
 const ATTACH_PASID_ARGSZ = 16;
 const DETACH_ARGSZ = 8;
 const DETACH_PASID_ARGSZ = 12;
+/** [bytes] User memory of fault handlers of which the recording does not say where it lies. */
+const HANDLER_BASE = 2n ** 46n;
 /** VFIO_DEVICE_ATTACH_PASID. */
 const WITH_PASID = 1;
 const SKIPPED: CallOutcome = { result: 0, skipped: true };
@@ -45,6 +50,8 @@ interface OpenContext {
   /** Model id by recorded id. */
   readonly ids: Map<number, number>;
   readonly mappings: UserMappings;
+  /** Of the fault queue made last. */
+  handler: { readonly faultId: number; readonly user: PageFaultHandler } | undefined;
 }
 
 /** System calls of one world; all user-space drivers share one process. */
@@ -160,17 +167,22 @@ export class VfioCalls {
           devId: this.#id(open, row.target),
           ptId: this.#id(open, row.object),
           data: hwptUserData(row),
-          faultId: 0,
+          faultId: open.handler?.faultId ?? 0,
           outHwptId: 0,
         };
         open.mappings.place(row.object, row.frames, this.#process.memory);
         const result = yield* allocHwpt(context, command);
         this.#learn(open, row, result, command.outHwptId);
+        if (open.handler !== undefined && (row.flags & HwptAllocFlag.faultIdValid) !== 0) {
+          open.handler.user.ioasId = command.ptId;
+        }
         if (row.recordedObject !== NONE_U32) open.mappings.learnTable(row.recordedObject, row.object);
         return { result };
       }
       case 'IOMMU_HWPT_INVALIDATE':
         return { result: yield* invalidateNested(context, this.#id(open, row.object), row) };
+      case 'IOMMU_FAULT_QUEUE_ALLOC':
+        return { result: yield* this.#allocFaultQueue(row, open) };
       case 'IOMMU_HWPT_SET_DIRTY_TRACKING':
         return {
           result: yield* setDirtyTracking(context, {
@@ -205,7 +217,7 @@ export class VfioCalls {
     const context = new IommufdContext(this.#kernel, this.#iommufd);
     const fd = this.#process.files.install(new IommufdFile(context));
     if (fd < 0) return { result: fd };
-    this.#contexts.set(row.context, { fd, context, ids: new Map(), mappings: new UserMappings() });
+    this.#contexts.set(row.context, { fd, context, ids: new Map(), mappings: new UserMappings(), handler: undefined });
     return { result: fd };
   }
 
@@ -287,6 +299,20 @@ export class VfioCalls {
     return {
       result: yield* detachPt(file, this.#vfio, { argsz, flags: row.flags, pasid: withPasid ? row.pasid : 0 }),
     };
+  }
+
+  *#allocFaultQueue(row: ControlRow, open: OpenContext): KernelTask<number> {
+    const { context } = open;
+    const command = { flags: row.flags, outFaultId: 0, outFaultFd: -1 };
+    const result = yield* allocFaultQueue(context, command, this.#process.files);
+    const fault = context.objects.peek(command.outFaultId, Fault);
+    if (result !== 0 || fault === undefined) return result;
+    this.#learn(open, row, result, command.outFaultId);
+    const blockBytes = row.length > 0n ? row.length : BigInt(PAGE_SIZE);
+    const memory = { userBase: row.userAddress > 0n ? row.userAddress : HANDLER_BASE, blockBytes };
+    const user = new PageFaultHandler(this.#kernel, this.#process, context, fault, memory, this.#diagnostics);
+    open.handler = { faultId: command.outFaultId, user };
+    return result;
   }
 
   #node(row: ControlRow): VfioDeviceFile | undefined {

@@ -7,6 +7,7 @@ import { REPORT_SCHEMA_VERSION, type ReportModel } from './schema.ts';
 import { answersOf } from './sections/answers.ts';
 import { unitSections } from './sections/caches.ts';
 import { concurrencySection } from './sections/concurrency.ts';
+import { deviceTlbSection } from './sections/device-tlbs.ts';
 import { divergenceSection } from './sections/divergences.ts';
 import { faultSections } from './sections/faults.ts';
 import { headlineSection } from './sections/headline.ts';
@@ -52,6 +53,7 @@ export function buildReport(run: RunResult): Report {
 }
 
 function caseFacts(data: CaseData, run: RunResult) {
+  const deviceTlbs = deviceTlbSection(data);
   return {
     key: data.key,
     workload: data.workload,
@@ -66,6 +68,7 @@ function caseFacts(data: CaseData, run: RunResult) {
     time: timeSection(data),
     units: unitSections(data),
     invalidation: invalidationSection(data),
+    ...(deviceTlbs === undefined ? {} : { device_tlbs: deviceTlbs }),
     timeline: timelineSection(data),
     faults: faultSections(data),
     divergences: divergenceSection(data),

@@ -95,6 +95,11 @@ export const CONTROL_OPS = [
   'IOMMU_HWPT_INVALIDATE',
   'IOMMU_HWPT_SET_DIRTY_TRACKING',
   'IOMMU_HWPT_GET_DIRTY_BITMAP',
+  /**
+   * Tables made later in the context with IOMMU_HWPT_FAULT_ID_VALID send their page faults to the queue made last.
+   * `length`: what its user maps for one fault, `userAddress`: where the memory behind IOVA 0 lies; 0 = unknown.
+   */
+  'IOMMU_FAULT_QUEUE_ALLOC',
   'VFIO_DEVICE_BIND_IOMMUFD',
   'VFIO_DEVICE_ATTACH_IOMMUFD_PT',
   'VFIO_DEVICE_DETACH_IOMMUFD_PT',

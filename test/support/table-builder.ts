@@ -68,6 +68,13 @@ export class TestPageTable {
   }
 }
 
+/** What an entry says of a page table. */
+export interface TableRoot {
+  readonly root: Pfn;
+  readonly levels: number;
+  readonly stage: 'first' | 'second';
+}
+
 /** Root and context tables in legacy mode, or root, context and PASID tables in scalable mode. */
 export class TestContextTables {
   readonly root: Pfn;
@@ -81,12 +88,18 @@ export class TestContextTables {
   }
 
   /** Legacy: binds a source id to a second-stage table; `type` as TranslationType. */
-  setLegacy(sourceId: number, table: TestPageTable, domainId: number, type = 0): void {
+  setLegacy(sourceId: number, table: TableRoot, domainId: number, type = 0): void {
     const { frame, word } = this.#context(sourceId);
     const width = table.levels - 2;
     this.#memory.writeQword(frame, word + 2, width | (domainId << LegacyContext.didShift), 0);
     const low = addressLow(table.root) + PRESENT + (type << LegacyContext.ttShift);
     this.#memory.writeQword(frame, word, low, addressHigh(table.root));
+  }
+
+  /** Scalable: sets bits of a context entry that {@link setPasid} has made (DTE 4, PRE 16). */
+  setContextBits(sourceId: number, bits: number): void {
+    const { frame, word } = this.#context(sourceId);
+    this.#memory.writeWord(frame, word, this.#memory.readWord(frame, word) | bits);
   }
 
   /** Clears a context entry in either mode. */
@@ -96,7 +109,7 @@ export class TestContextTables {
   }
 
   /** Scalable: binds (source id, PASID); PASID 0 is also what requests without PASID use. */
-  setPasid(sourceId: number, pasid: number, table: TestPageTable | undefined, domainId: number, flags = 0): void {
+  setPasid(sourceId: number, pasid: number, table: TableRoot | undefined, domainId: number, flags = 0): void {
     const { frame, word } = this.#pasidEntry(sourceId, pasid);
     const memory = this.#memory;
     for (let at = 0; at < PasidEntry.words; at++) memory.writeWord(frame, word + at, 0);
@@ -119,7 +132,7 @@ export class TestContextTables {
     sourceId: number,
     pasid: number,
     first: { readonly root: number; readonly levels: number },
-    second: TestPageTable,
+    second: TableRoot,
     domainId: number,
     flags = 0,
   ): void {

@@ -1,6 +1,6 @@
 /** Broadwell, Haswell, Ivy Bridge and Sandy Bridge servers: the units behind the pcie-bench curves (SIGCOMM 2018). */
 import type { HardwareProfileSource } from '../profile.ts';
-import { NFP6000, PCIE_OVERHEADS, SPEC_FAULT_CODES, SPEC_IOTLB_RULES } from './common.ts';
+import { ENDPOINT, NFP6000, PCIE_OVERHEADS, SPEC_FAULT_CODES, SPEC_IOTLB_RULES } from './common.ts';
 import { absent, assumed, derived, documented, fullyAssociative, measured } from './sourced.ts';
 
 const LATENCY = 'pcie-bench/data lat_cmd_sweep';
@@ -65,6 +65,7 @@ export const VTD_BDW: HardwareProfileSource = {
     memoryWriteNs: assumed(150, 'from translated address to global visibility of a posted write'),
   },
   device: NFP6000,
+  endpoint: ENDPOINT,
   faultCodes: SPEC_FAULT_CODES,
 };
 

@@ -129,7 +129,8 @@ export class SwitchWatch {
         if (faulted) record.onDmaFault(page, arriveTick[row]!, done);
         else {
           const latency = done - start[row]!;
-          const hit = outcome[row] === DmaOutcome.hit || outcome[row] === DmaOutcome.passThrough;
+          const fate = outcome[row];
+          const hit = fate === DmaOutcome.hit || fate === DmaOutcome.passThrough || fate === DmaOutcome.deviceHit;
           const arrive = arriveTick[row]!;
           const key = this.#keyOf(unitAt(unitIndex), device, pasid, arrive);
           record.onSuccess(arrive, done, latency, bytes, hit, walkReads[row]!, key);
@@ -139,7 +140,8 @@ export class SwitchWatch {
         }
       }
       if (!faulted) {
-        lane.push(done, done - start[row]!, bytes, outcome[row] === DmaOutcome.hit ? 1 : 0, walkReads[row]!);
+        const hit = outcome[row] === DmaOutcome.hit || outcome[row] === DmaOutcome.deviceHit ? 1 : 0;
+        lane.push(done, done - start[row]!, bytes, hit, walkReads[row]!);
       }
     }
     this.issuedRows += to - from;

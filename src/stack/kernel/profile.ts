@@ -108,6 +108,14 @@ export interface KernelCosts {
   readonly atsConfigure: number;
   /** Compatibility check and bookkeeping of one attach or detach. */
   readonly attachCall: number;
+  /** Interrupt to the first instruction of its handler thread. */
+  readonly interrupt: number;
+  /** Taking one request from the page request queue and handing it on. */
+  readonly pageRequest: number;
+  /** A waiting user process becomes ready to run and runs. */
+  readonly userWake: number;
+  /** A user-space fault handler's own work for one request: finding and filling a page. */
+  readonly userFault: number;
   readonly flushQueueAdd: number;
   /** [ps] Time from the first entry of a flush queue to its flush: a delay, not CPU time. */
   readonly flushQueueTimeout: number;

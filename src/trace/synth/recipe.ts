@@ -38,6 +38,10 @@ const common = {
   gapNs: z.number().min(0.001).max(1e9).default(100),
   /** Share of reads among requests whose direction is free. */
   readFraction: z.number().min(0).max(1).default(0.5),
+  /** Physical devices have ATS: they cache translations themselves, where the IOMMU and the kernel let them. */
+  ats: z.boolean().default(false),
+  /** Kernel profile to replay on when the user names none. */
+  kernel: z.string().optional(),
   /** [bytes] Size of a request; requests do not cross a 4 KiB page. */
   requestBytes: z
     .int()
@@ -132,6 +136,30 @@ export const RECIPE_SCHEMA = z.discriminatedUnion('kind', [
     failBy: z.enum(['reserved', 'unmappable']).default('reserved'),
     /** [ns] Mapping and attaching is over by then; requests begin. */
     startNs: z.number().min(0).max(1e10).default(50_000_000),
+  }),
+  /**
+   * Devices of guests with demand paging: nothing is mapped, pages come in by page requests (ATS and PRI) through a
+   * fault queue; once a round the oldest part of the memory is taken away again.
+   */
+  z.strictObject({
+    ...common,
+    ...region,
+    kind: z.literal('demand'),
+    devices: positive.max(4096).default(1),
+    /** PASIDs of each device, each with a page table of its own; 0 = requests without PASID. */
+    pasids: z.int().min(0).max(1024).default(0),
+    /** [bytes] What the fault handler maps for one fault; a power of two. */
+    blockBytes: z
+      .int()
+      .min(4096)
+      .max(2 ** 30)
+      .refine((bytes) => (bytes & (bytes - 1)) === 0, 'a power of two')
+      .default(4096),
+    /** Times that memory is taken away, at equal distances. */
+    rounds: z.int().min(0).max(100_000).default(8),
+    /** Share of the region taken away at a time. */
+    reclaim: z.number().gt(0).max(1).default(0.25),
+    locality,
   }),
   /** Devices of one guest in a VFIO container; once a round one slot of memory is unplugged and plugged in again. */
   z.strictObject({

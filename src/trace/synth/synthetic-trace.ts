@@ -80,7 +80,7 @@ export class SyntheticTrace {
   }
 
   /** Adds a device behind unit `index % units`; it is bound to `driver` for the DMA API or for vfio. */
-  addDevice(driver: 'synthetic' | 'vfio-pci', pasidBits = 0): number {
+  addDevice(driver: 'synthetic' | 'vfio-pci', pasidBits = 0, pri = false): number {
     const index = this.devices.length;
     // One function a slot: bus 1 up, 256 functions each.
     const sourceId = 0x100 + index;
@@ -94,9 +94,9 @@ export class SyntheticTrace {
       kind: 'physical',
       driver,
       defaultDomain: this.#recipe.flushMode === 'lazy' ? 'dma-fq' : 'dma',
-      ats: false,
+      ats: this.#recipe.ats,
       pasidBits,
-      pri: false,
+      pri,
     });
     this.#iova.push(new IovaLayout());
     this.control('driver_bind', { device: index });

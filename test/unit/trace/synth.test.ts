@@ -12,6 +12,7 @@ import { validateBundle } from '../../../src/trace/validate.ts';
 const recipes = new URL('../../../workloads/recipes/', import.meta.url).pathname;
 /** Recipes whose requests all go to one unit; that of `switches` spreads over units and tables. */
 const kinds = [
+  'ats',
   'churn',
   'legacy-container',
   'mdev-access',
@@ -41,7 +42,7 @@ async function synthesized(kind: string, set: readonly string[] = []): Promise<s
 
 test('there is a recipe of every kind', () => {
   expect(readdirSync(recipes).sort()).toEqual(
-    [...kinds, 'nested-switches', 'switches'].map((kind) => `${kind}.json`).sort(),
+    [...kinds, 'nested-switches', 'pasid', 'pri', 'switches'].map((kind) => `${kind}.json`).sort(),
   );
 });
 
@@ -59,6 +60,25 @@ test.each(kinds)('the same %s recipe gives the same bytes, another seed gives ot
   const first = await manifestOf([]);
   expect(await manifestOf([])).toBe(first);
   expect(await manifestOf(['seed=99'])).not.toBe(first);
+});
+
+test.each(['pasid', 'pri'])('a %s bundle is sound, its devices have ATS, and it names its kernel', async (name) => {
+  const path = await synthesized(name);
+  expect(validateBundle(path)).toEqual({ valid: true, problems: [] });
+  const { manifest } = BundleReader.open(path);
+  expect(manifest.topology.devices.every(({ ats, pri }) => ats && pri === (name === 'pri'))).toBe(true);
+  expect(manifest.origin.kernelProfile).toBe('v7.3');
+});
+
+test('a demand bundle maps nothing itself, and takes memory away after what used it', async () => {
+  const bundle = BundleReader.open(await synthesized('pri'));
+  const control = [...bundle.stream('control').rows()];
+  expect(control.filter(({ op }) => op === 'IOMMU_IOAS_MAP')).toEqual([]);
+  const queues = control.filter(({ op }) => op === 'IOMMU_FAULT_QUEUE_ALLOC');
+  expect(queues.map(({ length }) => length)).toEqual([4096n, 4096n]);
+  const unmaps = control.filter(({ op }) => op === 'IOMMU_IOAS_UNMAP');
+  expect(unmaps).toHaveLength(32);
+  expect(unmaps.every(({ afterDma }) => afterDma > 0)).toBe(true);
 });
 
 /** A guest's own tables map what requests ask for: test/property/nested-replay.test.ts. */
