@@ -167,6 +167,40 @@ export class DmaFeed {
     }
   }
 
+  /** The device issues nothing more until {@link release}. Nothing happens when it has no rows here. */
+  hold(device: number): void {
+    const lane = this.#lanes.get(device);
+    if (lane === undefined) return;
+    lane.held = true;
+    lane.key = BLOCKED;
+    this.#heap.update(lane);
+  }
+
+  /** A device that was held goes on at `atTick` [ps]. True when there was one. */
+  release(device: number, atTick: number): boolean {
+    const lane = this.#lanes.get(device);
+    if (lane === undefined || !lane.held) return false;
+    lane.held = false;
+    lane.heldUntil = atTick;
+    if (!lane.empty && lane.resolved > lane.next) {
+      const { firstRow, input } = this.#window.chunkOf(lane.next);
+      for (let row = lane.next; row < lane.resolved; row++) {
+        if (input.notBefore[row - firstRow]! < atTick) input.notBefore[row - firstRow] = atTick;
+      }
+    }
+    // A lane whose next row waits is woken by what it waits for.
+    const waits = lane.next === lane.resolved && (lane.waitsForControl > 0 || lane.waitsForRow > 0);
+    if (!waits) this.#refresh(lane);
+    return true;
+  }
+
+  /** Every device that is held goes on. True when there was one. */
+  releaseAll(atTick: number): boolean {
+    let any = false;
+    for (const device of this.#lanes.keys()) if (this.release(device, atTick)) any = true;
+    return any;
+  }
+
   /** True when rows can make events of their own. */
   get makesEvents(): boolean {
     return this.#events !== undefined;
@@ -175,6 +209,7 @@ export class DmaFeed {
   /** An event has run: rows that waited for the next one are tried again. */
   wake(): void {
     for (let lane = this.#waiting.pop(); lane !== undefined; lane = this.#waiting.pop()) {
+      if (lane.held) continue;
       lane.key = lane.lastIssue;
       this.#heap.update(lane);
     }
@@ -294,7 +329,7 @@ export class DmaFeed {
   /** Finds the key of a lane whose next row has changed or may have become free. */
   #refresh(lane: DmaLane): void {
     lane.key = BLOCKED;
-    if (!lane.empty) {
+    if (!lane.empty && !lane.held) {
       if (lane.next === lane.resolved) this.#resolve(lane);
       if (lane.resolved > lane.next) {
         const chunk = this.#window.chunkOf(lane.next);
@@ -324,11 +359,13 @@ export class DmaFeed {
     const clock = this.#clock;
     const paced = clock.ticksPerNs > 0;
     const skewRows = this.#skewRows;
+    const { heldUntil } = lane;
     const end = lane.segmentEnd;
     let row = lane.resolved;
     for (; row < end; row++) {
       const i = row - base;
       let tick = paced ? clock.tickOf(timeNs[2 * i + 1]! * 4294967296 + timeNs[2 * i]!) : clock.originTick;
+      if (heldUntil > tick) tick = heldUntil;
       const after = afterControl[i]!;
       if (after !== 0) {
         const doneTick = this.#progress.doneTick(after - 1);

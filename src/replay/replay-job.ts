@@ -68,6 +68,7 @@ function replayBundle(job: JobSpec, bundle: BundleReader): JobResult {
       stale.onCall(row);
     },
   });
+  study?.connect(replayer, machine);
   const counts = replayer.run();
   machine.diagnostics.count('forward_dependency', counts.forwardDependencies);
   const findings = analyses.finish();

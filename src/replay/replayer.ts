@@ -128,7 +128,11 @@ export class Replayer {
     let progress = -1;
     for (;;) {
       this.#advanceDma();
-      if (timeline.next === NEVER) break;
+      if (timeline.next === NEVER) {
+        // Nothing is left that could tell a stopped device to go on.
+        if (this.#releaseAll()) continue;
+        break;
+      }
       const now = this.#progressCount();
       if (now === progress) {
         if (++idleEvents > STALL_EVENTS) this.#stalled(`${STALL_EVENTS} events`);
@@ -144,6 +148,22 @@ export class Replayer {
       controlRows: this.#player.playedRows,
       forwardDependencies: this.#feeds.reduce((rows, feed) => rows + feed.forwardDependencies, 0),
     };
+  }
+
+  /** A device issues nothing more until {@link release}. */
+  hold(device: number): void {
+    for (const feed of this.#feeds) feed.hold(device);
+  }
+
+  /** A device that was held goes on now. */
+  release(device: number): void {
+    for (const feed of this.#feeds) feed.release(device, this.#timeline.now);
+  }
+
+  #releaseAll(): boolean {
+    let any = false;
+    for (const feed of this.#feeds) if (feed.releaseAll(this.#timeline.now)) any = true;
+    return any;
   }
 
   /** Issues all DMA that comes before the next event. @hot */

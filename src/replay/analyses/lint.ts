@@ -3,7 +3,7 @@
  * translation and submits no invalidation leaves them, and so does lazy flushing until its queue is flushed.
  *
  * Software's own tables are the oracle. Asking them for every hit would be slow, so hits are checked only where something
- * was taken away lately: on pages that an unmap call named, and on devices whose domain changed.
+ * was taken away lately: on pages that an unmap call named, and on devices whose domain or own tables changed.
  *
  * Unlike the other analyses this one must look at rows as they are issued: a moment later the tables say something else.
  */
@@ -41,6 +41,7 @@ const DOMAIN_CHANGES: ReadonlySet<string> = new Set([
   'VFIO_GROUP_SET_CONTAINER',
   'VFIO_GROUP_UNSET_CONTAINER',
   'VFIO_GROUP_GET_DEVICE_FD',
+  'user_store',
   'close',
 ]);
 

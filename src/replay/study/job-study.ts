@@ -13,8 +13,9 @@ import { ContainerTwins } from './container-twins.ts';
 import { ContainersAsSpaces } from './containers-as-spaces.ts';
 import { DomainTwins } from './domain-twins.ts';
 import type { InjectedMoves } from './injected-moves.ts';
-import type { DisruptionResult, Injection, QueueVariant, StudySpec } from './protocol.ts';
+import type { DisruptionResult, Injection, ON_FAULT, QueueVariant, StudySpec } from './protocol.ts';
 import { SpaceTwins } from './space-twins.ts';
+import { type DeviceSwitch, StoppingDevices } from './stopping-devices.ts';
 import { SwitchCalls } from './switch-calls.ts';
 import { countAccesses, planSwitches } from './switch-plan.ts';
 import { SwitchWatch } from './switch-watch.ts';
@@ -107,7 +108,17 @@ export class JobStudy {
   }
 
   finish(): DisruptionResult | undefined {
-    return this.#switches?.finish(this.#spec.policy, this.#spec.queue.name);
+    return this.#switches?.finish(this.#spec.policy, this.#spec.queue.name, this.#onFault);
+  }
+
+  /** The replay is built: devices that stop at a fault are stopped there. */
+  connect(devices: DeviceSwitch, machine: Machine): void {
+    if (this.#calls === undefined || this.#onFault === 'continue') return;
+    this.#calls.stopping = new StoppingDevices(machine.kernel.timeline, devices);
+  }
+
+  get #onFault(): (typeof ON_FAULT)[number] {
+    return this.#spec.onFault ?? (this.#job.pacing.mode === 'closed' ? 'stop' : 'continue');
   }
 
   /** One switch every so often, lane after lane, until the last request was issued and the last access made. */

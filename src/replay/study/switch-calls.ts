@@ -22,6 +22,7 @@ import type { ContainersAsSpaces } from './containers-as-spaces.ts';
 import { INJECTED_ROW, type InjectedMoves } from './injected-moves.ts';
 import { type LaneTranslation, NO_TRANSLATION, translationKey } from './lane-translation.ts';
 import type { StudySpec, SwitchKind } from './protocol.ts';
+import type { StoppingDevices } from './stopping-devices.ts';
 import { ACCESSES, type SwitchRole } from './switch-plan.ts';
 import type { SwitchRecord } from './switch-record.ts';
 import type { SwitchWatch } from './switch-watch.ts';
@@ -51,6 +52,8 @@ export class SwitchCalls implements ControlCalls {
   readonly #halfDoneIn = new Map<number, SwitchRecord>();
   /** Numbers of the address spaces that software accesses. */
   readonly #spaces = new Map<object, number>();
+  /** Stops devices that fault; undefined = they go on. */
+  stopping: StoppingDevices | undefined;
   /** Pins and copies of mediated devices so far. */
   accesses = 0;
   /** The switch whose code runs now. */
@@ -101,7 +104,12 @@ export class SwitchCalls implements ControlCalls {
   /** The driver changed an entry. */
   onEntryStep({ action, piece, atTick }: EntryStep): void {
     const text = piece < 0 ? ENTRY_TEXT[action] : `${ENTRY_TEXT[action]} ${piece}`;
-    this.#current?.onEntry(text, action !== 'clear_present' && action !== 'zero', atTick);
+    const record = this.#current;
+    if (record === undefined) return;
+    const present = action !== 'clear_present' && action !== 'zero';
+    record.onEntry(text, present, atTick);
+    if (present) this.stopping?.entrySetUp(record);
+    else this.stopping?.entryCleared(record);
   }
 
   /** A switch in a workload that has none. */
@@ -173,6 +181,7 @@ export class SwitchCalls implements ControlCalls {
     const now = this.#machine().kernel.now;
     record.step('call', `returns ${Math.min(result, 0)}`, now, now);
     record.end(now, result, this.#translationOf(device, pasid));
+    this.stopping?.ended(record);
   }
 
   /** Runs a call with its switch as the current one, and books its time. */

@@ -3,6 +3,7 @@
  * puts them into a {@link SwitchOutcome}. All ticks in here are absolute.
  */
 import type { CostBucket } from '../../stack/kernel/task.ts';
+import { NEVER } from '../../units.ts';
 import type { Lane, LaneBaseline } from './lane.ts';
 import { type LaneTranslation, NO_TRANSLATION, oneStoreSuffices, type TranslationKey } from './lane-translation.ts';
 import {
@@ -47,6 +48,8 @@ export class SwitchRecord {
   submissions = 0;
   next: LaneTranslation = NO_TRANSLATION;
   closed = false;
+  /** [ps] When the first fault since the device went on was back at it. */
+  firstFaultDone = NEVER as number;
 
   readonly #windowPs: number;
   readonly #binPs: number;
@@ -62,6 +65,10 @@ export class SwitchRecord {
   #servedAfterSetup = 0;
   #firstFault = -1;
   #lastFaultDone = 0;
+  /** When the device stopped, -1 = it has not; when it went on the last time. */
+  #stoppedTick = -1;
+  #goneOnTick = 0;
+  #stoppedPs = 0;
   #clearedTick = -1;
   #absentPs = 0;
   #worstLatency = 0;
@@ -163,8 +170,30 @@ export class SwitchRecord {
     this.#faulted++;
     if (this.#firstFault < 0) this.#firstFault = arrive;
     if (done > this.#lastFaultDone) this.#lastFaultDone = done;
+    if (done < this.firstFaultDone && arrive >= this.#goneOnTick) this.firstFaultDone = done;
     const bin = this.#bin(done);
     if (bin >= 0) this.curves.faults[bin]!++;
+  }
+
+  /** The device issues nothing at the moment. */
+  get isStopped(): boolean {
+    return this.#stoppedTick >= 0;
+  }
+
+  /** It stops. */
+  stop(atTick: number): void {
+    this.#stoppedTick = atTick;
+  }
+
+  /** It goes on, if it had stopped: until now it was affected. */
+  goOn(atTick: number): boolean {
+    if (this.#stoppedTick < 0) return false;
+    this.#stoppedPs += atTick - this.#stoppedTick;
+    this.#stoppedTick = -1;
+    this.#goneOnTick = atTick;
+    this.firstFaultDone = NEVER;
+    this.#lastFaultDone = Math.max(this.#lastFaultDone, atTick);
+    return true;
   }
 
   /** A request of any device of the unit completed. @hot */
@@ -252,6 +281,7 @@ export class SwitchRecord {
       delayed: this.#delayed,
       staleAfterReturn: this.#staleAfterReturn,
       blackoutPs: this.#firstFault < 0 ? 0 : this.#lastFaultDone - this.#firstFault,
+      stoppedPs: this.#stoppedPs,
       absentPs: this.#absentPs,
       staleWindowPs:
         this.result < 0 ? 0 : Math.max(0, (sameKey ? this.#lastBeforeSetup : this.#lastStale) - this.startTick),

@@ -161,7 +161,7 @@ export class SwitchWatch {
   }
 
   /** Closes what is open and gives everything seen. */
-  finish(policy: DisruptionResult['policy'], queue: string): DisruptionResult {
+  finish(policy: DisruptionResult['policy'], queue: string, onFault: DisruptionResult['onFault']): DisruptionResult {
     for (const open of this.#open.values()) for (const record of [...open]) this.#close(record);
     const order = [...this.#outcomes.keys()].sort((a, b) => compareOutcomes(this.#outcomes[a]!, this.#outcomes[b]!));
     const place = new Map(order.map((from, to) => [from, to]));
@@ -170,6 +170,7 @@ export class SwitchWatch {
     return {
       policy,
       queue,
+      onFault,
       windowPs: this.#windowPs,
       binPs: this.#binPs,
       switches: order.map((index) => this.#outcomes[index]!),

@@ -8,13 +8,13 @@ export function verdictOf(result: PolicyResult): string {
   const { policy, summary } = result;
   if (summary.switches === 0) return `${policy}: no switch happened.`;
   const parts: string[] = [];
+  const idle = summary.without_dma === 0 ? '' : ` (${formatCount(summary.without_dma)} met no DMA)`;
+  const switches = `${plural(summary.switches, 'switch', 'switches')}${idle}`;
   if (summary.faulted === 0) {
-    parts.push(`no DMA faulted in ${plural(summary.switches, 'switch', 'switches')}`);
+    parts.push(`no DMA faulted in ${switches}`);
   } else {
     const blackout = `blackout ${formatDuration(summary.blackout.p50_ns)} median, ${formatDuration(summary.blackout.max_ns)} worst`;
-    parts.push(
-      `${plural(summary.faulted, 'DMA')} faulted in ${plural(summary.switches, 'switch', 'switches')}, ${blackout}`,
-    );
+    parts.push(`${plural(summary.faulted, 'DMA')} faulted in ${switches}, ${blackout}`);
   }
   if (summary.served_torn > 0) parts.push(`${plural(summary.served_torn, 'DMA')} went through a torn entry`);
   parts.push(`old table in use up to ${formatDuration(summary.stale_window.max_ns)} after the call began`);

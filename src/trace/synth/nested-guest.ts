@@ -71,7 +71,7 @@ export function nested(recipe: NestedRecipe, trace: SyntheticTrace): void {
       const iovaPfn = slot.iovaPfn + (page % slotPages);
       slot.afterDma = 1 + trace.dma(device, iovaPfn, offset, recipe.requestBytes, write, slot.afterMap, pasid);
     }
-    if (round < recipe.rounds) for (const lane of lanes) remap(recipe, trace, lane, round % recipe.slots);
+    if (round < recipe.rounds) for (const lane of lanes) remap(recipe, trace, lane, round);
   }
 }
 
@@ -111,16 +111,18 @@ function startDevice(recipe: NestedRecipe, trace: SyntheticTrace): Lane[] {
 }
 
 /** Takes a slot away once its last request is complete, invalidates it, and maps it to the free part of guest memory. */
-function remap(recipe: NestedRecipe, trace: SyntheticTrace, lane: Lane, index: number): void {
+function remap(recipe: NestedRecipe, trace: SyntheticTrace, lane: Lane, round: number): void {
   const { device, ioas, hwpt, table } = lane;
-  const slot = lane.slots[index]!;
+  const slot = lane.slots[round % recipe.slots]!;
   const leafPages = recipe.pageBytes / PAGE_SIZE;
   const slotPages = recipe.regionBytes / PAGE_SIZE / recipe.slots;
   const row = { device, context: device, cpu: device };
   const { afterDma } = slot;
   trace.store({ ...row, object: ioas, afterDma }, table.unmap(slot.iovaPfn, slotPages, leafPages));
-  trace.control('IOMMU_HWPT_INVALIDATE', { ...row, object: hwpt });
-  trace.userData('vtd_s1_invalidate', BigInt(slot.iovaPfn) << 12n, LEAF_ONLY, 0n, slotPages);
+  if (recipe.forgetEvery === 0 || (round + 1) % recipe.forgetEvery !== 0) {
+    trace.control('IOMMU_HWPT_INVALIDATE', { ...row, object: hwpt });
+    trace.userData('vtd_s1_invalidate', BigInt(slot.iovaPfn) << 12n, LEAF_ONLY, 0n, slotPages);
+  }
   const old = slot.guestPfn;
   slot.guestPfn = lane.freePfn;
   lane.freePfn = old;

@@ -195,6 +195,8 @@ export const RECIPE_SCHEMA = z.discriminatedUnion('kind', [
     /** Mappings of a guest's table. Once a round one of each is taken away, invalidated and put elsewhere. */
     slots: positive.max(32_768).default(8),
     rounds: z.int().min(0).max(100_000).default(8),
+    /** Every so many rounds the guests forget to invalidate, a defect to be found; 0 = never. */
+    forgetEvery: z.int().min(0).default(0),
     locality,
   }),
   /** A storage device through the DMA API: every I/O is mapped, transferred and unmapped. */

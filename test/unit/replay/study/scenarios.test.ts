@@ -1,7 +1,10 @@
 import { describe, expect, test } from 'vitest';
-import { parseDuration, parseInjection, parsePolicies } from '../../../../src/replay/study/study-run.ts';
+import { parseDuration, parseInjection, parseOnFault, parsePolicies } from '../../../../src/replay/study/study-run.ts';
+import type { PolicyResult } from '../../../../src/report/study/study-case.ts';
 import { BundleReader } from '../../../../src/trace/reader.ts';
 import { study, switchLoad, syntheticLoad } from '../../../support/switch-study.ts';
+
+const sum = (result: PolicyResult | undefined): PolicyResult['summary'] => result!.summary;
 
 describe('refused switches', () => {
   test.each([
@@ -44,6 +47,37 @@ describe('switches rewritten', () => {
       expect(p50_ns, call).toBeGreaterThan(15_000);
       expect(p50_ns, call).toBeLessThan(30_000);
     }
+  });
+});
+
+describe('devices whose requests fault', () => {
+  const POLICIES = ['detach-attach', 'clear-then-update', 'entry-sync'] as const;
+  const closed = () => switchLoad({ pacing: 'closed', rows: 60_000, devices: 4, switches: 16, regionBytes: 4_194_304 });
+
+  test('under closed pacing they stop until they have a table again, and the trace waits for them', async () => {
+    const load = await closed();
+    const results = await study(load, { policies: POLICIES, gapNs: 20_000 });
+    const going = await study(load, { policies: POLICIES, gapNs: 20_000, onFault: 'continue' });
+    const apart = results.get('detach-attach')!;
+    const hit = apart.switches.filter(({ faulted }) => faulted > 0);
+    expect(hit.length).toBeGreaterThan(8);
+    for (const { blackoutPs, stoppedPs, absentPs } of hit) {
+      expect(stoppedPs).toBeGreaterThan(18_000_000);
+      expect(stoppedPs).toBeLessThan(blackoutPs);
+      expect(blackoutPs).toBeLessThan(absentPs + 700_000);
+    }
+    expect(apart.summary.faulted).toBeLessThan(sum(going.get('detach-attach')).faulted / 4);
+    expect(sum(going.get('detach-attach')).device_stopped.max_ns).toBe(0);
+    expect(sum(results.get('clear-then-update')).blackout.max_ns).toBeLessThan(10_000);
+    expect(sum(results.get('entry-sync'))).toEqual(sum(going.get('entry-sync')));
+  });
+
+  test('a device that was refused and stays blocked goes on when the call has returned', async () => {
+    const load = await switchLoad({ pacing: 'closed', failEvery: 3, devices: 2, switches: 12 });
+    const results = await study(load, { policies: ['detach-attach'] });
+    const refused = results.get('detach-attach')!.switches.filter(({ result }) => result < 0);
+    expect(refused).toHaveLength(4);
+    expect(results.get('detach-attach')!.dmaRows).toBe(24_000);
   });
 });
 
@@ -171,6 +205,8 @@ describe('injected switches', () => {
     expect(parseInjection('every=10ms,kind=pasid')).toEqual({ everyNs: 10_000_000, kind: 'pasid' });
     expect(() => parseInjection('kind=rid')).toThrowError(/every=DURATION is missing/);
     expect(() => parseInjection('every=1ms,kind=bus')).toThrowError(/kind is one of rid, pasid/);
+    expect(parseOnFault('stop')).toBe('stop');
+    expect(() => parseOnFault('halt')).toThrowError(/continue or stop, not 'halt'/);
     expect(() => parseDuration('--user-gap', '5')).toThrowError(/no duration/);
     expect(() => parsePolicies(['entrysync'])).toThrowError(/did you mean 'entry-sync'/);
   });
