@@ -42,6 +42,8 @@ export interface JobSpec {
   readonly study?: StudySpec | undefined;
   /** [rows] Rows per call of the data plane; does not change any result. */
   readonly batchRows: number;
+  /** Only sums and distributions are wanted: a replay to compare with. */
+  readonly lean?: boolean | undefined;
 }
 
 /** Outcome of a job as data: an error loses its class on the way between threads. */
@@ -222,6 +224,36 @@ export interface ProfileCard {
   readonly numbers: readonly SourcedNumber[];
 }
 
+/** A number of a profile that is an assumption, and where it was moved to. */
+export interface AssumedNumber {
+  readonly profile: string;
+  readonly kind: 'hardware' | 'kernel';
+  readonly path: string;
+  readonly value: string;
+  readonly unit: string;
+  /** Values on the side where the machine is slower, and faster; null = none on that side. */
+  readonly slow: string | null;
+  readonly fast: string | null;
+  /** Why it was not moved at all; null when it was. */
+  readonly unmoved: string | null;
+}
+
+/** Replays of the run's jobs with assumed numbers moved. A moved number without a variant changes nothing. */
+export interface AssumptionResult {
+  /** By which times, costs and sizes were multiplied and divided. */
+  readonly factor: number;
+  readonly numbers: readonly AssumedNumber[];
+  readonly variants: readonly {
+    /** Index into `numbers`; -1 = all of them at once. */
+    readonly number: number;
+    readonly side: 'slow' | 'fast';
+    /** In the order of the run's jobs, of the jobs that use the profile. */
+    readonly jobs: readonly JobResult[];
+  }[];
+  /** Keys of replays that have no result. */
+  readonly missing: readonly string[];
+}
+
 /** The whole run, before presentation. */
 export interface RunResult {
   readonly schemaVersion: number;
@@ -233,4 +265,6 @@ export interface RunResult {
   readonly profiles: readonly ProfileCard[];
   readonly jobs: readonly JobResult[];
   readonly failures: readonly { readonly key: string; readonly error: string }[];
+  /** What the result rests on; absent when it was not asked for. */
+  readonly assumptions?: AssumptionResult | undefined;
 }

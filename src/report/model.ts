@@ -3,8 +3,9 @@ import type { RunResult } from '../replay/protocol.ts';
 import { type CaseData, collectCases } from './case-data.ts';
 import type { Chart } from './charts/chart.ts';
 import { caseCharts } from './charts/charts.ts';
-import { REPORT_SCHEMA_VERSION, type ReportModel } from './schema.ts';
+import { type AssumptionSection, REPORT_SCHEMA_VERSION, type ReportModel } from './schema.ts';
 import { answersOf } from './sections/answers.ts';
+import { assumptionCardSection, assumptionSections, resultShare } from './sections/assumptions.ts';
 import { unitSections } from './sections/caches.ts';
 import { concurrencySection } from './sections/concurrency.ts';
 import { divergenceSection } from './sections/divergences.ts';
@@ -28,9 +29,12 @@ export interface Report {
 /** Builds the report of a run. The same run gives the same report, key for key. */
 export function buildReport(run: RunResult): Report {
   const cases = collectCases(run);
-  const modelCard = modelCardSection(run.profiles);
-  const charts = cases.map((data, index) => caseCharts(data, cases.length > 1 ? `case${index + 1}-` : ''));
-  const all = cases.map((data) => caseFacts(data, run));
+  const assumptions = assumptionSections(run, cases);
+  const modelCard = modelCardSection(run.profiles, assumptionCardSection(run), resultShare(assumptions.values()));
+  const all = cases.map((data) => caseFacts(data, run, assumptions.get(data.key) ?? null));
+  const charts = cases.map((data, index) =>
+    caseCharts(data, all[index]!.assumptions, cases.length > 1 ? `case${index + 1}-` : ''),
+  );
   const model: ReportModel = {
     schemaVersion: REPORT_SCHEMA_VERSION,
     kind: 'run',
@@ -51,7 +55,7 @@ export function buildReport(run: RunResult): Report {
   return { model, charts };
 }
 
-function caseFacts(data: CaseData, run: RunResult) {
+function caseFacts(data: CaseData, run: RunResult, assumptions: AssumptionSection | null) {
   return {
     key: data.key,
     workload: data.workload,
@@ -70,5 +74,6 @@ function caseFacts(data: CaseData, run: RunResult) {
     faults: faultSections(data),
     divergences: divergenceSection(data),
     concurrency: concurrencySection(data, run.profiles),
+    assumptions,
   };
 }

@@ -201,6 +201,42 @@ const versusPassThroughSchema = z
   })
   .describe('This case over the case of the same run whose default domain is identity; null when there is none.');
 
+const assumptionMetricSchema = z.strictObject({
+  metric: z.string(),
+  base: measure,
+  all_slow: measure.describe('With every assumed number that has a scale on its slower side at once.'),
+  all_fast: measure,
+  share: measure.describe(
+    'How far the metric follows all assumed numbers: |log(all_slow / all_fast)| over 2 log(factor), at most 1.',
+  ),
+  numbers: count.describe('Assumed numbers that move it when moved alone.'),
+});
+
+const assumptionSchema = z
+  .strictObject({
+    metrics: z.array(assumptionMetricSchema),
+    numbers: z
+      .array(
+        z.strictObject({
+          profile: z.string(),
+          path: z.string(),
+          value: z.string(),
+          unit: z.string(),
+          slow_value: z.string().nullable(),
+          fast_value: z.string().nullable(),
+          effects: z.array(
+            z.strictObject({
+              metric: z.string(),
+              slow_change: z.number().describe('Share of the metric by which it changes; 0 = not at all.'),
+              fast_change: z.number(),
+            }),
+          ),
+        }),
+      )
+      .describe('Moved one at a time; largest effect first.'),
+  })
+  .describe('What the case rests on, from replays with assumed numbers moved; null when the run did not ask for it.');
+
 const caseSchema = z.strictObject({
   key: z.string(),
   workload: z.string(),
@@ -220,6 +256,7 @@ const caseSchema = z.strictObject({
   divergences: divergenceSchema,
   concurrency: concurrencySchema,
   versus_pass_through: versusPassThroughSchema.nullable(),
+  assumptions: assumptionSchema.nullable(),
   answers: z.array(z.strictObject({ question: z.string(), answered: z.boolean(), answer: z.string() })),
   charts: z.array(z.strictObject({ name: z.string(), title: z.string(), rows: count })),
 });
@@ -249,8 +286,19 @@ const modelCardSchema = z.strictObject({
   by_basis: z.array(z.strictObject({ basis: z.string(), meaning: z.string(), count, share: measure })),
   assumption_share: measure.describe('Numbers that are assumptions over all numbers of the profiles.'),
   assumption_result_share: measure.describe(
-    'Share of the result that rests on assumptions; null until it is computed.',
+    'Share of mean DMA latency that rests on assumptions, of the case with the largest; null when the run did not ask.',
   ),
+  assumptions: z
+    .strictObject({
+      factor: z.number(),
+      replays: count,
+      moved: count,
+      not_moved: z.array(
+        z.strictObject({ profile: z.string(), path: z.string(), value: z.string(), reason: z.string() }),
+      ),
+      missing: count.describe('Replays without a result.'),
+    })
+    .nullable(),
   limits: z.array(z.string()),
 });
 
@@ -285,6 +333,8 @@ export type FaultSection = z.infer<typeof faultSchema>;
 export type DivergenceSection = z.infer<typeof divergenceSchema>;
 export type ConcurrencySection = z.infer<typeof concurrencySchema>;
 export type VersusPassThroughSection = z.infer<typeof versusPassThroughSchema>;
+export type AssumptionSection = z.infer<typeof assumptionSchema>;
+export type AssumptionCardSection = NonNullable<ModelCardSection['assumptions']>;
 export type ModelCardSection = z.infer<typeof modelCardSchema>;
 
 /** JSON Schema (draft 2020-12) of `report.json`. */

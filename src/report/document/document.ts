@@ -1,6 +1,7 @@
 /** Puts the report into words: one chapter a case, the model card at the end. */
 import { formatByteRate, formatCount, formatDuration, formatShare } from '../format.ts';
 import type { ReportCase, ReportModel } from '../schema.ts';
+import { assumptionChapter } from './assumptions.ts';
 import { type Block, type Chapter, figures, type ReportDocument, words } from './block.ts';
 import { divergenceChapter, faultChapter, timelineChapter } from './events.ts';
 import { identityChapter } from './identity.ts';
@@ -39,6 +40,7 @@ function chapter(model: ReportModel, facts: ReportCase): Chapter {
       timelineChapter(facts),
       faultChapter(facts),
       divergenceChapter(facts),
+      ...assumptionChapter(model, facts),
     ],
   };
 }

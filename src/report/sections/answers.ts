@@ -136,14 +136,15 @@ function blackout({ headline, timeline, faults }: CaseFacts): Answer {
   return { question, answered: true, answer: `${faulted} ${change}${idle}` };
 }
 
-function trust({ identity, divergences }: CaseFacts, assumptionShare: number | null): Answer {
+function trust({ identity, divergences, assumptions }: CaseFacts, assumptionShare: number | null): Answer {
   const question = 'How far can this be trusted?';
   const compared =
     divergences.compared === 0
       ? 'No control-plane result was compared.'
       : `${formatCount(divergences.count)} of ${formatCount(divergences.compared)} control-plane results differ from the recording.`;
   const assumed =
-    assumptionShare === null ? '' : ` ${formatShare(assumptionShare)} of the model's numbers are assumptions.`;
+    (assumptionShare === null ? '' : ` ${formatShare(assumptionShare)} of the model's numbers are assumptions.`) +
+    restingOn(assumptions);
   if (identity === null) {
     return { question, answered: false, answer: `The bundle's manifest is not readable. ${compared}${assumed}` };
   }
@@ -156,6 +157,22 @@ function trust({ identity, divergences }: CaseFacts, assumptionShare: number | n
       `DMA rows are ${formatShare(provenance.measured_share)} measured, ${formatShare(provenance.inferred_share)} inferred, ` +
       `${formatShare(provenance.synthetic_share)} synthetic${columns === null ? '' : ` (${columns})`}; ${plural(lost_events ?? 0, 'event')} lost. ${compared}${assumed}`,
   };
+}
+
+/** Shares of the two latencies that rest on assumptions, and the number that moves the mean most. */
+function restingOn(assumptions: CaseFacts['assumptions']): string {
+  if (assumptions === null) return '';
+  const share = (name: string): number | null =>
+    assumptions.metrics.find(({ metric }) => metric === name)?.share ?? null;
+  const [mean, p99] = [share('dma_latency_mean_ns'), share('dma_latency_p99_ns')];
+  if (mean === null || p99 === null) return '';
+  const reach = ({ effects }: (typeof assumptions.numbers)[number]): number => {
+    const effect = effects.find(({ metric }) => metric === 'dma_latency_mean_ns');
+    return Math.max(Math.abs(effect?.slow_change ?? 0), Math.abs(effect?.fast_change ?? 0));
+  };
+  const most = [...assumptions.numbers].sort((a, b) => reach(b) - reach(a))[0];
+  const named = most === undefined || reach(most) === 0 ? '' : `, most of it on ${most.path}`;
+  return ` ${formatShare(mean)} of mean DMA latency and ${formatShare(p99)} of p99 rest on them${named}.`;
 }
 
 function singleChange({ time, headline }: CaseFacts): Answer {
