@@ -43,6 +43,8 @@ export class DmaFeed {
   readonly #heap = new LaneHeap();
   readonly #window: ChunkWindow;
   #issuedRows = 0;
+  /** Rows after which {@link advance} returns whatever comes: the caller wants to look around. */
+  #sliceEnd = Number.POSITIVE_INFINITY;
   /** [ps] Completion of recent rows. */
   readonly #doneTicks: TickRing;
   /**
@@ -125,6 +127,16 @@ export class DmaFeed {
     return row + HISTORY_ROWS < this.#oldestRow() ? 0 : this.#doneTicks.get(row);
   }
 
+  /** Makes {@link advance} return true once about so many more rows have been issued. */
+  beginSlice(rows: number): void {
+    this.#sliceEnd = this.#issuedRows + rows;
+  }
+
+  /** True when the slice is used up: {@link advance} does nothing until the next begins. */
+  get sliceOver(): boolean {
+    return this.#issuedRows >= this.#sliceEnd;
+  }
+
   /** Makes {@link advance} return after the row, which has not been issued, so that the caller can react to it. */
   stopAfter(row: number): void {
     let at = this.#stops.length;
@@ -165,7 +177,7 @@ export class DmaFeed {
 
   /**
    * Issues rows in order of (issue tick, row) until no row issues before `limit`. Returns early, and true, when a row
-   * announced by {@link stopAfter} was issued. @hot
+   * announced by {@link stopAfter} was issued, or when the slice is over. @hot
    */
   advance(limit: number): boolean {
     const heap = this.#heap;
@@ -186,7 +198,7 @@ export class DmaFeed {
         }
       }
       to = this.#cut(from, to);
-      if (this.#issue(lane, from, to, laneLimit)) return true;
+      if (this.#issue(lane, from, to, laneLimit) || this.#issuedRows >= this.#sliceEnd) return true;
     }
   }
 

@@ -44,6 +44,8 @@ export interface JobSpec {
   readonly batchRows: number;
   /** Only sums and distributions are wanted: a replay to compare with. */
   readonly lean?: boolean | undefined;
+  /** Word 0 becomes 1 when the user wants what there is by now. Changes no result of a job that finishes. */
+  readonly stopFlag?: SharedArrayBuffer | undefined;
 }
 
 /** Outcome of a job as data: an error loses its class on the way between threads. */
@@ -169,6 +171,8 @@ export interface JobResult {
   /** Name of the scenario. */
   readonly scenario?: string | undefined;
   readonly pacing: Pacing;
+  /** It was interrupted: counts and times cover what was replayed until then, distributions the whole chunks of it. */
+  readonly stoppedEarly?: true | undefined;
   readonly dmaRows: number;
   readonly controlRows: number;
   /** [ps] First issue to last completion. */
@@ -260,6 +264,7 @@ export interface RunResult {
   readonly toolVersion: string;
   /** False when jobs are missing (interrupted or failed). */
   readonly complete: boolean;
+  /** Jobs without a complete result: failed, cancelled, or stopped early (then they have one in `jobs`). */
   readonly missing: readonly string[];
   readonly workloads: readonly WorkloadIdentity[];
   readonly profiles: readonly ProfileCard[];

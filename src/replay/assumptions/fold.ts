@@ -14,7 +14,7 @@ export function foldAssumptions(
     const results: JobResult[] = [];
     for (const { key } of jobs) {
       const outcome = outcomes.get(key);
-      if (outcome?.status === 'ok') results.push(outcome.result);
+      if (outcome?.status === 'ok' && outcome.result.stoppedEarly !== true) results.push(outcome.result);
       else missing.push(key);
     }
     if (results.length === jobs.length) found.push({ number, side, jobs: results });

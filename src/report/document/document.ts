@@ -53,13 +53,13 @@ function overview(model: ReportModel): Block[] {
   if (!model.complete) {
     blocks.push({
       kind: 'paragraph',
-      text: 'This run is incomplete: what follows covers only the jobs that finished.',
+      text: 'This run is incomplete: what follows covers only what was replayed.',
     });
   }
   if (model.missing.length > 0) {
     blocks.push({
       kind: 'table',
-      caption: 'Jobs without a result',
+      caption: 'Jobs without a complete result',
       columns: [words('job', { code: true })],
       rows: model.missing.map((key) => [key]),
     });
