@@ -5,6 +5,8 @@
  *
  * Everything that merges is integer state (style.md "Statistics"); quotients are made by the report.
  */
+import type { LinkTiming } from '../hw/device-link.ts';
+import type { QueueTiming, TranslationTiming } from '../hw/vtd/config.ts';
 import type { HistogramState } from '../stats/histogram.ts';
 import type { SeriesState } from '../stats/series.ts';
 import type { ClosedWorld } from './shards.ts';
@@ -101,6 +103,10 @@ export interface TimeBreakdown {
     readonly waitPs: number;
     readonly lockPs: number;
     readonly otherPs: number;
+    /** Of the CPU that was in calls longest; absent in results of older versions. */
+    readonly busiestCpuPs?: number | undefined;
+    /** From the first call or DMA to the last: what the time in calls is a share of. */
+    readonly activePs?: number | undefined;
   };
 }
 
@@ -226,6 +232,15 @@ export interface ProfileCard {
   readonly sha256: string;
   readonly overrides: readonly string[];
   readonly numbers: readonly SourcedNumber[];
+  /** Of hardware: rates and limits as the replay used them [ps]. Absent in results of older versions. */
+  readonly timing?: HardwareTiming | undefined;
+}
+
+/** What bounds the rate of a modelled machine. */
+export interface HardwareTiming {
+  readonly link: LinkTiming;
+  readonly translation: TranslationTiming;
+  readonly queue: QueueTiming;
 }
 
 /** A number of a profile that is an assumption, and where it was moved to. */

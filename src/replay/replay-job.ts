@@ -128,7 +128,8 @@ function sumTimes(units: readonly VtdUnit[]): bigint[] {
 function timeBreakdown(units: readonly VtdUnit[], boot: readonly bigint[], findings: JobFindings): TimeBreakdown {
   const sums = sumTimes(units).map((sum, part) => Number(sum - (boot[part] ?? 0n)));
   const part = (index: number): number => sums[index] ?? 0;
-  const { account } = findings.control;
+  const { account, busiestCpuTicks, firstTick, lastTick } = findings.control;
+  const { first, last } = findings.span;
   return {
     windowPs: part(TimePart.window),
     linkPs: part(TimePart.link),
@@ -144,6 +145,8 @@ function timeBreakdown(units: readonly VtdUnit[], boot: readonly bigint[], findi
       waitPs: account.wait,
       lockPs: account.lock,
       otherPs: account.other,
+      busiestCpuPs: busiestCpuTicks,
+      activePs: Math.max(0, Math.max(last, lastTick) - Math.min(first, firstTick)),
     },
   };
 }

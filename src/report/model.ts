@@ -1,11 +1,12 @@
 /** From a run to its report: integers in, presentation quantities out, once, after everything was merged. */
-import type { RunResult } from '../replay/protocol.ts';
+import type { HardwareTiming, RunResult } from '../replay/protocol.ts';
 import { type CaseData, collectCases } from './case-data.ts';
 import type { Chart } from './charts/chart.ts';
 import { caseCharts } from './charts/charts.ts';
 import { type AssumptionSection, REPORT_SCHEMA_VERSION, type ReportModel } from './schema.ts';
 import { answersOf } from './sections/answers.ts';
 import { assumptionCardSection, assumptionSections, resultShare } from './sections/assumptions.ts';
+import { bottleneckSection } from './sections/bottleneck.ts';
 import { unitSections } from './sections/caches.ts';
 import { concurrencySection } from './sections/concurrency.ts';
 import { divergenceSection } from './sections/divergences.ts';
@@ -64,7 +65,7 @@ function caseFacts(data: CaseData, run: RunResult, assumptions: AssumptionSectio
     pacing: pacingSection(data),
     scenario: data.scenario,
     shards: data.shards,
-    identity: identitySection(data),
+    identity: identitySection(data, timingOf(data, run)),
     headline: headlineSection(data),
     latency: latencySection(data),
     time: timeSection(data),
@@ -74,6 +75,11 @@ function caseFacts(data: CaseData, run: RunResult, assumptions: AssumptionSectio
     faults: faultSections(data),
     divergences: divergenceSection(data),
     concurrency: concurrencySection(data, run.profiles),
+    bottleneck: bottleneckSection(data, timingOf(data, run)),
     assumptions,
   };
+}
+
+function timingOf(data: CaseData, run: RunResult): HardwareTiming | undefined {
+  return run.profiles.find(({ kind, name }) => kind === 'hardware' && name === data.hardwareProfile)?.timing;
 }

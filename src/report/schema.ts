@@ -56,6 +56,14 @@ const identitySchema = z.strictObject({
   clock: z.string(),
   command_line: z.string().nullable(),
   flush_mode: z.string(),
+  link: z
+    .strictObject({ bytes_per_s: z.number(), max_payload_bytes: count, max_read_request_bytes: count })
+    .nullable()
+    .describe('Of every device, each way; null when the run does not say.'),
+  window: z
+    .array(z.strictObject({ request_bytes: count, reads: count, writes: count }))
+    .nullable()
+    .describe('Requests that a device keeps outstanding at most, by their size.'),
   recorded_window_ns: measure,
   units: z.array(z.strictObject({ name: z.string(), mode: z.string(), stage: z.string() })),
   devices: z.array(
@@ -192,6 +200,22 @@ const concurrencySchema = z.strictObject({
   walker_utilisation_share: measure,
 });
 
+const bottleneckSchema = z
+  .strictObject({
+    limiting: z.string().nullable().describe('The resource that is used up; null when none is.'),
+    resources: z
+      .array(
+        z.strictObject({
+          resource: z.string(),
+          utilisation_share: z.number().describe('Time in use over the span, of the busiest of its kind.'),
+          bound_bytes_per_s: measure.describe('Throughput over utilisation: what it would carry if it were used up.'),
+          detail: z.string(),
+        }),
+      )
+      .describe('Busiest first.'),
+  })
+  .describe("Little's law for every limited resource; null when the run does not carry the limits of its hardware.");
+
 const versusPassThroughSchema = z
   .strictObject({
     case: z.string(),
@@ -255,6 +279,7 @@ const caseSchema = z.strictObject({
   faults: z.array(faultSchema),
   divergences: divergenceSchema,
   concurrency: concurrencySchema,
+  bottleneck: bottleneckSchema.nullable(),
   versus_pass_through: versusPassThroughSchema.nullable(),
   assumptions: assumptionSchema.nullable(),
   answers: z.array(z.strictObject({ question: z.string(), answered: z.boolean(), answer: z.string() })),
@@ -332,6 +357,7 @@ export type TimelineSection = z.infer<typeof timelineSchema>;
 export type FaultSection = z.infer<typeof faultSchema>;
 export type DivergenceSection = z.infer<typeof divergenceSchema>;
 export type ConcurrencySection = z.infer<typeof concurrencySchema>;
+export type BottleneckSection = NonNullable<z.infer<typeof caseSchema>['bottleneck']>;
 export type VersusPassThroughSection = z.infer<typeof versusPassThroughSchema>;
 export type AssumptionSection = z.infer<typeof assumptionSchema>;
 export type AssumptionCardSection = NonNullable<ModelCardSection['assumptions']>;

@@ -3,7 +3,7 @@
  * answer says so and names the command that can.
  */
 
-import { formatCount, formatDuration, formatQuotient, formatShare, plural } from '../format.ts';
+import { formatByteRate, formatCount, formatDuration, formatQuotient, formatShare, plural } from '../format.ts';
 import { inferredColumnsText } from '../inferred-columns.ts';
 import type { ReportCase } from '../schema.ts';
 
@@ -19,6 +19,7 @@ const SHORT_BELOW_HIT_SHARE = 0.99;
 export function answersOf(facts: CaseFacts, assumptionShare: number | null): Answer[] {
   return [
     translationCost(facts),
+    limit(facts),
     shortCache(facts),
     missSource(facts),
     invalidationCost(facts),
@@ -48,6 +49,26 @@ function translationCost({ headline, latency, versus_pass_through: versus }: Cas
         ? 'A pass-through replay of the same trace is not part of this run.'
         : `Against pass-through of the same trace: mean latency × ${formatQuotient(versus.mean_latency_ratio)}, ` +
           `throughput × ${formatQuotient(versus.throughput_ratio)}.`),
+  };
+}
+
+function limit({ bottleneck, headline }: CaseFacts): Answer {
+  const question = 'What limits the rate?';
+  const [first, second] = bottleneck?.resources ?? [];
+  if (bottleneck === null || first === undefined) {
+    return { question, answered: false, answer: 'The run does not carry the limits of its hardware.' };
+  }
+  const use = (resource: typeof first): string =>
+    `${resource.resource}, ${formatShare(resource.utilisation_share)} in use (${resource.detail})`;
+  const rate = formatByteRate(headline.throughput_bytes_per_s);
+  const next = second === undefined ? '' : ` Next: ${use(second)}.`;
+  return {
+    question,
+    answered: true,
+    answer:
+      bottleneck.limiting === null
+        ? `Nothing that the hardware or one CPU has: the busiest is ${use(first)}. The pace is that of the trace and its dependencies.${next}`
+        : `${use(first)}: ${rate} of at most ${formatByteRate(first.bound_bytes_per_s)}.${next}`,
   };
 }
 
