@@ -17,6 +17,7 @@ interface RunOptions {
   readonly pace?: string;
   readonly workers?: string;
   readonly batchRows: string;
+  readonly assumptions?: boolean;
   readonly force?: boolean;
   readonly format: string;
 }
@@ -34,6 +35,7 @@ export function registerRun(program: Command, context: CommandContext): void {
     .option('--kernel <profiles>', "kernel profiles, comma-separated; the recording's own when left out")
     .option('--set <path=value>', 'override one number of the profiles; repeatable', collect, [])
     .option('--pace <mode>', "recorded | closed | scale=N; the bundle's default when left out")
+    .option('--assumptions', 'replay again with each assumed number moved: what the result rests on')
     .option('--workers <n>', 'worker threads; 0 replays in this thread; all cores when left out')
     .option('--batch-rows <n>', 'rows handed to the data plane at once; changes no result', '16384')
     .option('--format <formats>', 'html,json,text,md', 'html,json,text,md')
@@ -56,6 +58,9 @@ export function registerRun(program: Command, context: CommandContext): void {
             ...(options.pace === undefined ? {} : { pacing: parsePacing(options.pace) }),
             workers: workerCount(options.workers),
             batchRows: parseCount('--batch-rows', options.batchRows),
+            assumptions: options.assumptions === true,
+            onAssumptions: (numbers, replays) =>
+              context.console.talk(`assumptions: ${numbers} numbers, ${replays} more replays`),
             toolVersion: packageVersion(),
             onProgress: (done: number, total: number) => progress.update(done, total),
             signal,

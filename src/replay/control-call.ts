@@ -7,6 +7,8 @@ export interface ControlCall {
   readonly row: number;
   /** A name in CONTROL_OPS. */
   readonly op: string;
+  /** CPU that made it, as recorded. */
+  readonly cpu: number;
   /** Index into `topology.devices`; NONE_U32 when the call is about none. */
   readonly device: number;
   /** Text of a `marker`. */

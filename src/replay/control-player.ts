@@ -188,6 +188,7 @@ export class ControlPlayer {
     const call: ControlCall = {
       row: row.row,
       op: row.op,
+      cpu: row.cpu,
       device: row.device,
       text: row.text,
       startTick: handle.startTick,

@@ -2,7 +2,14 @@
 import { InputError } from '../input-error.ts';
 import { type Columns, readU64 } from '../trace/columns.ts';
 import type { BundleReader } from '../trace/reader.ts';
-import { CONTROL_OPS, type CONTROL_SCHEMA, type ControlOp, type FRAMES_SCHEMA, NONE_U32 } from '../trace/schema.ts';
+import {
+  CONTROL_OPS,
+  type CONTROL_SCHEMA,
+  type ControlOp,
+  DATA_FRAME_LIMIT,
+  type FRAMES_SCHEMA,
+  NONE_U32,
+} from '../trace/schema.ts';
 import type { StreamBatch } from '../trace/stream-reader.ts';
 import { nsFromWords } from '../units.ts';
 import { NO_USER_DATA, UserDataCursor, type UserDatum } from './user-data.ts';
@@ -167,16 +174,23 @@ function readAddress(words: Uint32Array, row: number): bigint {
 
 /** Walks `frames.arrow`, which is ordered by control row. */
 class FrameCursor {
+  readonly #file: string;
   readonly #chunks: Iterator<StreamBatch<typeof FRAMES_SCHEMA>>;
   #columns: Columns<typeof FRAMES_SCHEMA> | undefined;
+  #firstRow = 0;
   #index = 0;
   #count = 0;
 
   constructor(bundle: BundleReader) {
-    this.#chunks = bundle.stream('frames').chunks(CHUNK_ROWS);
+    const stream = bundle.stream('frames');
+    this.#file = stream.file;
+    this.#chunks = stream.chunks(CHUNK_ROWS);
   }
 
-  /** Runs of a control row; rows are asked for in ascending order. */
+  /**
+   * Runs of a control row; rows are asked for in ascending order. Throws InputError for a frame where the modelled tables
+   * are.
+   */
   of(controlRow: number): readonly FrameRun[] {
     let runs: FrameRun[] | undefined;
     for (;;) {
@@ -187,11 +201,16 @@ class FrameCursor {
       this.#index++;
       if (rows[i]! < controlRow) continue;
       runs ??= [];
-      runs.push({
+      const run = {
         iovaPfn: nsFromWords(iovaPfn[2 * i]!, iovaPfn[2 * i + 1]!),
         pfn: nsFromWords(pfn[2 * i]!, pfn[2 * i + 1]!),
         pageCount: pageCount[i]!,
-      });
+      };
+      if (run.pfn + run.pageCount > DATA_FRAME_LIMIT) {
+        const reason = `frame 0x${run.pfn.toString(16)} lies at or above 1 TiB, where modelled tables are`;
+        throw new InputError({ file: this.#file, row: this.#firstRow + i, reason });
+      }
+      runs.push(run);
     }
     return runs ?? NO_FRAMES;
   }
@@ -200,6 +219,7 @@ class FrameCursor {
     const step = this.#chunks.next();
     if (step.done === true) return false;
     this.#columns = step.value.columns;
+    this.#firstRow = step.value.firstRow;
     this.#index = 0;
     this.#count = step.value.rowCount;
     return true;

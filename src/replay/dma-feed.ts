@@ -44,6 +44,8 @@ export class DmaFeed {
   readonly #heap = new LaneHeap();
   readonly #window: ChunkWindow;
   #issuedRows = 0;
+  /** Rows after which {@link advance} returns whatever comes: the caller wants to look around. */
+  #sliceEnd = Number.POSITIVE_INFINITY;
   /** [ps] Completion of recent rows. */
   readonly #doneTicks: TickRing;
   /**
@@ -127,6 +129,16 @@ export class DmaFeed {
   doneTick(row: number): number {
     if (row >= this.#window.loadedEnd) return UNISSUED;
     return row + HISTORY_ROWS < this.#oldestRow() ? 0 : this.#doneTicks.get(row);
+  }
+
+  /** Makes {@link advance} return true once about so many more rows have been issued. */
+  beginSlice(rows: number): void {
+    this.#sliceEnd = this.#issuedRows + rows;
+  }
+
+  /** True when the slice is used up: {@link advance} does nothing until the next begins. */
+  get sliceOver(): boolean {
+    return this.#issuedRows >= this.#sliceEnd;
   }
 
   /** Makes {@link advance} return after the row, which has not been issued, so that the caller can react to it. */
@@ -217,7 +229,8 @@ export class DmaFeed {
 
   /**
    * Issues rows in order of (issue tick, row) until no row issues before `limit`. Returns early, and true, when a row
-   * announced by {@link stopAfter} was issued, or when a row has made an event that comes before `limit`. @hot
+   * announced by {@link stopAfter} was issued, when the slice is over, or when a row has made an event that comes before
+   * `limit`. @hot
    */
   advance(limit: number): boolean {
     const heap = this.#heap;
@@ -238,7 +251,7 @@ export class DmaFeed {
         }
       }
       to = this.#cut(from, to);
-      if (this.#issue(lane, from, to, laneLimit)) return true;
+      if (this.#issue(lane, from, to, laneLimit) || this.#issuedRows >= this.#sliceEnd) return true;
       if (this.#events !== undefined && this.#events.next < limit) return true;
     }
   }

@@ -5,7 +5,8 @@ import type { JobOutcome, JobSpec } from './protocol.ts';
 export interface JobExecutor {
   /**
    * Runs all jobs and resolves with one outcome a job, in the order of `jobs`; never rejects for what a job does. After
-   * `signal` aborts, jobs that are not finished end as `cancelled`. `onOutcome` is called as jobs finish, in any order.
+   * `signal` aborts, jobs that have not begun end as `cancelled`, and those under way with what they have, marked as
+   * stopped early. `onOutcome` is called as jobs finish, in any order.
    */
   run(
     jobs: readonly JobSpec[],

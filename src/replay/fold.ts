@@ -25,6 +25,7 @@ export function foldOutcomes(identity: RunIdentity, outcomes: readonly JobOutcom
     switch (outcome.status) {
       case 'ok':
         jobs.push(outcome.result);
+        if (outcome.result.stoppedEarly === true) missing.push(outcome.result.key);
         break;
       case 'failed':
         failures.push({ key: outcome.key, error: outcome.error });

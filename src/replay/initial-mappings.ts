@@ -7,6 +7,7 @@ import { InputError } from '../input-error.ts';
 import type { PagingDomain } from '../stack/iommu/ops.ts';
 import type { Kernel } from '../stack/kernel/kernel.ts';
 import type { BundleReader } from '../trace/reader.ts';
+import { DATA_FRAME_LIMIT } from '../trace/schema.ts';
 import { nsFromWords } from '../units.ts';
 import type { Diagnostics } from './diagnostics.ts';
 
@@ -15,8 +16,6 @@ const PIECE_PAGES: ReadonlyMap<number, number> = new Map([
   [12, 256],
   [21, 131_072],
 ]);
-/** [4 KiB pages] Recorded frames lie below 1 TiB (ARCHITECTURE.md D1). */
-const FRAME_LIMIT = 2 ** 28;
 
 /** Installs `initial.arrow` for the devices of a world. `domainOf` gives a device's default domain if it translates. */
 export function installInitialMappings(
@@ -40,7 +39,7 @@ export function installInitialMappings(
       const iovaPfn = nsFromWords(columns.iovaPfn[2 * row]!, columns.iovaPfn[2 * row + 1]!);
       const pfn = nsFromWords(columns.pfn[2 * row]!, columns.pfn[2 * row + 1]!);
       const pageCount = columns.pageCount[row]!;
-      if (pfn + pageCount > FRAME_LIMIT) {
+      if (pfn + pageCount > DATA_FRAME_LIMIT) {
         const reason = `frame 0x${pfn.toString(16)} lies at or above 1 TiB, where modelled tables are`;
         throw new InputError({ file: stream.file, row: firstRow + row, reason });
       }

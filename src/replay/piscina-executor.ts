@@ -34,15 +34,12 @@ export function createPiscinaExecutor({ workers, workerFile }: PoolOptions): Job
   pool.on('error', (error: Error) => {
     if (pool.threads.length === 0) unusable.abort(error);
   });
-  const runOne = async (job: JobSpec, signal: AbortSignal | undefined): Promise<JobOutcome> => {
-    if (isAborted(signal)) return { status: 'cancelled', key: job.key };
+  const runOne = async (job: JobSpec, stopFlag: SharedArrayBuffer): Promise<JobOutcome> => {
     try {
-      const signals = signal === undefined ? [unusable.signal] : [signal, unusable.signal];
-      return (await pool.run(job, { signal: AbortSignal.any(signals) })) as JobOutcome;
+      return (await pool.run({ ...job, stopFlag }, { signal: unusable.signal })) as JobOutcome;
     } catch (error) {
-      // runJob returns its errors: what arrives here is the end of a worker, by abort or by accident.
-      if (isAborted(signal)) return { status: 'cancelled', key: job.key };
-      const cause = isAborted(unusable.signal) ? unusable.signal.reason : error;
+      // runJob returns its errors: what arrives here is the end of a worker.
+      const cause = unusable.signal.aborted ? unusable.signal.reason : error;
       const reason = cause instanceof Error ? cause.message : String(cause);
       return failedOutcome(job.key, new Error(`the worker died: ${reason}`));
     }
@@ -50,21 +47,26 @@ export function createPiscinaExecutor({ workers, workerFile }: PoolOptions): Job
   return {
     async run(jobs, onOutcome, signal) {
       const outcomes = new Map<string, JobOutcome>();
+      const stopFlag = new SharedArrayBuffer(4);
+      const stop = (): void => {
+        Atomics.store(new Int32Array(stopFlag), 0, 1);
+      };
+      signal?.addEventListener('abort', stop);
       // The longest first, so that the last one to end is a short one.
-      const order = [...jobs].sort((a, b) => b.dmaRows - a.dmaRows);
-      await Promise.all(
-        order.map(async (job) => {
-          const outcome = await runOne(job, signal);
+      const waiting = [...jobs].sort((a, b) => b.dmaRows - a.dmaRows).values();
+      // A worker gets a job when it is free: one that has not begun can be given up, one that has tells what it has.
+      const serve = async (): Promise<void> => {
+        for (const job of waiting) {
+          const outcome: JobOutcome =
+            signal?.aborted === true ? { status: 'cancelled', key: job.key } : await runOne(job, stopFlag);
           outcomes.set(job.key, outcome);
           onOutcome(outcome);
-        }),
-      );
+        }
+      };
+      await Promise.all(Array.from({ length: workers }, serve));
+      signal?.removeEventListener('abort', stop);
       return jobs.map((job) => outcomes.get(job.key) as JobOutcome);
     },
     close: () => pool.destroy(),
   };
-}
-
-function isAborted(signal: AbortSignal | undefined): boolean {
-  return signal?.aborted === true;
 }

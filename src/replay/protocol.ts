@@ -5,6 +5,8 @@
  *
  * Everything that merges is integer state (style.md "Statistics"); quotients are made by the report.
  */
+import type { LinkTiming } from '../hw/device-link.ts';
+import type { QueueTiming, TranslationTiming } from '../hw/vtd/config.ts';
 import type { HistogramState } from '../stats/histogram.ts';
 import type { SeriesState } from '../stats/series.ts';
 import type { ClosedWorld } from './shards.ts';
@@ -42,6 +44,10 @@ export interface JobSpec {
   readonly study?: StudySpec | undefined;
   /** [rows] Rows per call of the data plane; does not change any result. */
   readonly batchRows: number;
+  /** Only sums and distributions are wanted: a replay to compare with. */
+  readonly lean?: boolean | undefined;
+  /** Word 0 becomes 1 when the user wants what there is by now. Changes no result of a job that finishes. */
+  readonly stopFlag?: SharedArrayBuffer | undefined;
 }
 
 /** Outcome of a job as data: an error loses its class on the way between threads. */
@@ -103,6 +109,10 @@ export interface TimeBreakdown {
     readonly waitPs: number;
     readonly lockPs: number;
     readonly otherPs: number;
+    /** Of the CPU that was in calls longest; absent in results of older versions. */
+    readonly busiestCpuPs?: number | undefined;
+    /** From the first call or DMA to the last: what the time in calls is a share of. */
+    readonly activePs?: number | undefined;
   };
 }
 
@@ -217,6 +227,8 @@ export interface JobResult {
   /** Name of the scenario. */
   readonly scenario?: string | undefined;
   readonly pacing: Pacing;
+  /** It was interrupted: counts and times cover what was replayed until then, distributions the whole chunks of it. */
+  readonly stoppedEarly?: true | undefined;
   readonly dmaRows: number;
   readonly controlRows: number;
   /** [ps] First issue to last completion. */
@@ -272,6 +284,45 @@ export interface ProfileCard {
   readonly sha256: string;
   readonly overrides: readonly string[];
   readonly numbers: readonly SourcedNumber[];
+  /** Of hardware: rates and limits as the replay used them [ps]. Absent in results of older versions. */
+  readonly timing?: HardwareTiming | undefined;
+}
+
+/** What bounds the rate of a modelled machine. */
+export interface HardwareTiming {
+  readonly link: LinkTiming;
+  readonly translation: TranslationTiming;
+  readonly queue: QueueTiming;
+}
+
+/** A number of a profile that is an assumption, and where it was moved to. */
+export interface AssumedNumber {
+  readonly profile: string;
+  readonly kind: 'hardware' | 'kernel';
+  readonly path: string;
+  readonly value: string;
+  readonly unit: string;
+  /** Values on the side where the machine is slower, and faster; null = none on that side. */
+  readonly slow: string | null;
+  readonly fast: string | null;
+  /** Why it was not moved at all; null when it was. */
+  readonly unmoved: string | null;
+}
+
+/** Replays of the run's jobs with assumed numbers moved. A moved number without a variant changes nothing. */
+export interface AssumptionResult {
+  /** By which times, costs and sizes were multiplied and divided. */
+  readonly factor: number;
+  readonly numbers: readonly AssumedNumber[];
+  readonly variants: readonly {
+    /** Index into `numbers`; -1 = all of them at once. */
+    readonly number: number;
+    readonly side: 'slow' | 'fast';
+    /** In the order of the run's jobs, of the jobs that use the profile. */
+    readonly jobs: readonly JobResult[];
+  }[];
+  /** Keys of replays that have no result. */
+  readonly missing: readonly string[];
 }
 
 /** The whole run, before presentation. */
@@ -280,9 +331,12 @@ export interface RunResult {
   readonly toolVersion: string;
   /** False when jobs are missing (interrupted or failed). */
   readonly complete: boolean;
+  /** Jobs without a complete result: failed, cancelled, or stopped early (then they have one in `jobs`). */
   readonly missing: readonly string[];
   readonly workloads: readonly WorkloadIdentity[];
   readonly profiles: readonly ProfileCard[];
   readonly jobs: readonly JobResult[];
   readonly failures: readonly { readonly key: string; readonly error: string }[];
+  /** What the result rests on; absent when it was not asked for. */
+  readonly assumptions?: AssumptionResult | undefined;
 }

@@ -18,18 +18,26 @@ import { kernelForPolicy } from './study/policy.ts';
 
 /**
  * Replays a job. Throws InputError for rows that cannot be replayed and ReplayStalledError for rows that wait for each
- * other.
+ * other. Once `stop` answers true (asked now and then) it ends where it is: the result is then marked as stopped early.
  */
-export function replayJob(job: JobSpec): JobResult {
+export function replayJob(job: JobSpec, stop: () => boolean = () => false): JobResult {
+  const steps = replaySteps(job);
+  let step = steps.next(false);
+  while (step.done !== true) step = steps.next(stop());
+  return step.value;
+}
+
+/** {@link replayJob} in slices: yields between two; answering a yield with true stops it. */
+export function* replaySteps(job: JobSpec): Generator<void, JobResult, boolean> {
   const bundle = BundleReader.open(job.bundlePath);
   try {
-    return replayBundle(job, bundle);
+    return yield* replayBundle(job, bundle);
   } finally {
     bundle.close();
   }
 }
 
-function replayBundle(job: JobSpec, bundle: BundleReader): JobResult {
+function* replayBundle(job: JobSpec, bundle: BundleReader): Generator<void, JobResult, boolean> {
   const { world, defaultDomain } = job;
   const study = job.study === undefined ? undefined : new JobStudy(job.study, job, bundle);
   const hardware = hardwareOf(job);
@@ -69,7 +77,7 @@ function replayBundle(job: JobSpec, bundle: BundleReader): JobResult {
     },
   });
   study?.connect(replayer, machine);
-  const counts = replayer.run();
+  const counts = yield* replayer.steps();
   machine.diagnostics.count('forward_dependency', counts.forwardDependencies);
   const findings = analyses.finish();
   const tallies = units.map((unit, index) => tallyDifference(tallyUnit(unit), boot[index]!));
@@ -83,6 +91,7 @@ function replayBundle(job: JobSpec, bundle: BundleReader): JobResult {
     kernelProfile: kernel.name,
     pacing: job.pacing,
     scenario: job.scenario,
+    ...(counts.stoppedEarly ? { stoppedEarly: true } : {}),
     dmaRows: counts.dmaRows,
     controlRows: counts.controlRows,
     spanPs: Math.max(0, findings.span.last - findings.span.first),
@@ -124,7 +133,8 @@ function sumTimes(units: readonly VtdUnit[]): bigint[] {
 function timeBreakdown(units: readonly VtdUnit[], boot: readonly bigint[], findings: JobFindings): TimeBreakdown {
   const sums = sumTimes(units).map((sum, part) => Number(sum - (boot[part] ?? 0n)));
   const part = (index: number): number => sums[index] ?? 0;
-  const { account } = findings.control;
+  const { account, busiestCpuTicks, firstTick, lastTick } = findings.control;
+  const { first, last } = findings.span;
   return {
     windowPs: part(TimePart.window),
     linkPs: part(TimePart.link),
@@ -142,6 +152,8 @@ function timeBreakdown(units: readonly VtdUnit[], boot: readonly bigint[], findi
       waitPs: account.wait,
       lockPs: account.lock,
       otherPs: account.other,
+      busiestCpuPs: busiestCpuTicks,
+      activePs: Math.max(0, Math.max(last, lastTick) - Math.min(first, firstTick)),
     },
   };
 }

@@ -23,6 +23,9 @@ import type { ClosedWorld } from './shards.ts';
 const MIN_CHUNK_ROWS = 1024;
 /** [rows] Longest chunk: what bounds the memory of a job. */
 const MAX_CHUNK_ROWS = 65536;
+/** [rows, events] After so many the replay lets its caller look around: a few hundredths of a second. */
+const SLICE_ROWS = 65536;
+const SLICE_EVENTS = 8192;
 /** Events of the timeline without any row getting on, after which the replay is given up. */
 const STALL_EVENTS = 20_000_000;
 
@@ -57,6 +60,8 @@ export interface ReplayCounts {
   readonly controlRows: number;
   /** DMA rows that name a control row of a later sequence; that dependency was left out. */
   readonly forwardDependencies: number;
+  /** The caller ended the replay before its end. */
+  readonly stoppedEarly: boolean;
 }
 
 /** The loop of one replay. */
@@ -122,12 +127,31 @@ export class Replayer {
 
   /** Replays every row; throws {@link ReplayStalledError} when rows are left that wait for each other. */
   run(): ReplayCounts {
+    const steps = this.steps();
+    for (;;) {
+      const step = steps.next(false);
+      if (step.done === true) return step.value;
+    }
+  }
+
+  /**
+   * As {@link run}, in slices: yields between two, which changes no result. Answering a yield with true ends the replay
+   * where it is.
+   */
+  *steps(): Generator<void, ReplayCounts, boolean> {
     const timeline = this.#timeline;
     this.#player.begin();
     let idleEvents = 0;
     let progress = -1;
+    let sliceEvents = 0;
+    this.#beginSlice();
     for (;;) {
-      this.#advanceDma();
+      if (!this.#advanceDma() || ++sliceEvents > SLICE_EVENTS) {
+        if (yield) return this.#counts(true);
+        sliceEvents = 0;
+        this.#beginSlice();
+        continue;
+      }
       if (timeline.next === NEVER) {
         // Nothing is left that could tell a stopped device to go on.
         if (this.#releaseAll()) continue;
@@ -141,12 +165,22 @@ export class Replayer {
         idleEvents = 0;
       }
       timeline.run();
+      if (this.#makesEvents) for (const feed of this.#feeds) feed.wake();
     }
     if (!this.#player.finished || this.#feeds.some((feed) => !feed.finished)) this.#stalled('the last event');
+    return this.#counts(false);
+  }
+
+  #beginSlice(): void {
+    for (const feed of this.#feeds) feed.beginSlice(SLICE_ROWS);
+  }
+
+  #counts(stoppedEarly: boolean): ReplayCounts {
     return {
       dmaRows: this.#feeds.reduce((rows, feed) => rows + feed.issuedRows, 0),
       controlRows: this.#player.playedRows,
       forwardDependencies: this.#feeds.reduce((rows, feed) => rows + feed.forwardDependencies, 0),
+      stoppedEarly,
     };
   }
 
@@ -166,14 +200,13 @@ export class Replayer {
     return any;
   }
 
-  /** Issues all DMA that comes before the next event. @hot */
-  #advanceDma(): void {
+  /** Issues all DMA that comes before the next event; false when the slice was over before that. @hot */
+  #advanceDma(): boolean {
     const feeds = this.#feeds;
-    if (this.#makesEvents) for (const feed of feeds) feed.wake();
     if (feeds.length === 1) {
       const only = feeds[0]!;
-      while (only.advance(this.#timeline.next));
-      return;
+      while (only.advance(this.#timeline.next)) if (only.sliceOver) return false;
+      return true;
     }
     // Units do not influence each other, so each runs up to the next event alone, unless a control row waits for DMA:
     // it may schedule an event earlier than the next, which no unit may have passed. So may a row that asks for pages.
@@ -181,16 +214,17 @@ export class Replayer {
       let first = feeds[0]!;
       for (const feed of feeds) if (feed.nextKey < first.nextKey) first = feed;
       let limit = this.#timeline.next as number;
-      if (first.nextKey >= limit) return;
+      if (first.nextKey >= limit) return true;
       for (const feed of feeds) {
         if (feed === first) continue;
         // A tie goes to the lower unit.
         const key = first.unitIndex < feed.unitIndex ? feed.nextKey + 1 : feed.nextKey;
         if (key < limit) limit = key;
       }
-      first.advance(limit);
+      if (first.advance(limit) && first.sliceOver) return false;
     }
-    for (const feed of feeds) feed.advance(this.#timeline.next);
+    for (const feed of feeds) if (feed.advance(this.#timeline.next) && feed.sliceOver) return false;
+    return true;
   }
 
   #progressCount(): number {

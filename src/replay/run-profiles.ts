@@ -45,9 +45,11 @@ export function splitOverrides(overrides: readonly string[]): {
 export function hardwareForRun(name: string, overrides: readonly string[]): RunProfile {
   const { kind, config, description, sha256, numbers } = hardwareProfile(name, overrides);
   const profile: JobHardware = { name, kind, config };
+  const { link, translation, queue } = config;
+  const timing = { link, translation, queue };
   return {
     planned: { name, profile },
-    card: { name, kind: 'hardware', description, sha256, overrides, numbers },
+    card: { name, kind: 'hardware', description, sha256, overrides, numbers, timing },
   };
 }
 

@@ -4,10 +4,12 @@
  */
 import { BundleReader } from '../trace/reader.ts';
 import type { Manifest } from '../trace/schema.ts';
+import { foldAssumptions } from './assumptions/fold.ts';
+import { type MovableProfile, planAssumptions } from './assumptions/plan.ts';
 import type { JobExecutor } from './executor.ts';
 import { foldOutcomes, runExitCode } from './fold.ts';
 import { type PlannedWorkload, planJobs, uniqueNames } from './plan.ts';
-import type { JobSpec, Pacing, RunResult, WorkloadIdentity } from './protocol.ts';
+import type { JobOutcome, JobSpec, Pacing, RunResult, WorkloadIdentity } from './protocol.ts';
 import { DEFAULT_KERNEL, hardwareForRun, kernelForRun, type RunProfile, splitOverrides } from './run-profiles.ts';
 import { scenarioOf, studyScenario } from './scenario.ts';
 import { planShards, shardFacts } from './shards.ts';
@@ -32,6 +34,10 @@ export interface RunOptions {
   readonly defaultDomain?: JobSpec['defaultDomain'];
   /** Switching policies of a disruption study, each a scenario of its own; absent in plain runs. */
   readonly studies?: readonly StudySpec[] | undefined;
+  /** Also replay with every assumed number moved, to say what the result rests on. */
+  readonly assumptions?: boolean | undefined;
+  /** Called before the first job with what {@link assumptions} adds. */
+  readonly onAssumptions?: ((numbers: number, replays: number) => void) | undefined;
   /** Worker threads; 0 replays in this thread. Changes no result. */
   readonly workers: number;
   /** [rows] Rows per call of the data plane. Changes no result. */
@@ -54,16 +60,23 @@ export interface RunOutcome {
 /** Replays everything; throws InputError and ConfigError for what is wrong before the first job starts. */
 export async function runReplay(options: RunOptions): Promise<RunOutcome> {
   const plan = planRun(options);
-  const total = plan.jobs.length;
+  const assumptions = options.assumptions === true ? planAssumptions(plan.jobs, plan.movable) : undefined;
+  const compared = assumptions?.variants.flatMap(({ jobs }) => jobs) ?? [];
+  if (assumptions !== undefined) options.onAssumptions?.(assumptions.numbers.length, compared.length);
+  const total = plan.jobs.length + compared.length;
   options.onProgress?.(0, total);
   let done = 0;
   const executor = await createExecutor(Math.min(options.workers, total));
   try {
     const onOutcome = (): void => options.onProgress?.(++done, total);
-    const outcomes = await executor.run(plan.jobs, onOutcome, options.signal);
+    const all = await executor.run([...plan.jobs, ...compared], onOutcome, options.signal);
+    const outcomes = all.slice(0, plan.jobs.length);
     const interrupted = options.signal?.aborted === true;
     const run = foldOutcomes({ ...plan, toolVersion: options.toolVersion }, outcomes);
-    return { run, interrupted, exitCode: runExitCode(outcomes, interrupted) };
+    const exitCode = runExitCode(outcomes, interrupted);
+    if (assumptions === undefined) return { run, interrupted, exitCode };
+    const byKey = new Map(compared.map(({ key }, index) => [key, all[plan.jobs.length + index] as JobOutcome]));
+    return { run: { ...run, assumptions: foldAssumptions(assumptions, byKey) }, interrupted, exitCode };
   } finally {
     await executor.close();
   }
@@ -74,6 +87,8 @@ export interface RunPlan {
   readonly jobs: readonly JobSpec[];
   readonly workloads: readonly WorkloadIdentity[];
   readonly profiles: readonly RunResult['profiles'][number][];
+  /** The profiles of `profiles`, to be resolved again with something changed. */
+  readonly movable: readonly MovableProfile[];
 }
 
 /** Opens bundles, resolves profiles, plans shards; throws InputError and ConfigError. */
@@ -116,7 +131,18 @@ export function planRun(options: RunOptions): RunPlan {
     hardware: hardware.map((profile) => profile.planned),
     batchRows: options.batchRows ?? DEFAULT_BATCH_ROWS,
   });
-  return { jobs, workloads: identities, profiles: [...hardware, ...kernels.values()].map((profile) => profile.card) };
+  const profiles = [...hardware, ...kernels.values()];
+  const movable = profiles.map((profile): MovableProfile => {
+    const { kind, name } = profile.card;
+    return {
+      ...profile,
+      resolve: (moved) =>
+        kind === 'hardware'
+          ? hardwareForRun(name, [...overrides.hardware, ...moved])
+          : kernelForRun(name, [...overrides.kernel, ...moved]),
+    };
+  });
+  return { jobs, workloads: identities, profiles: profiles.map(({ card }) => card), movable };
 }
 
 function unitRows({ topology, streams }: Manifest): number[] {

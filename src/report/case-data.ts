@@ -174,6 +174,8 @@ function foldTime(parts: readonly TimeBreakdown[]): TimeBreakdown {
       waitPs: total((part) => part.control.waitPs),
       lockPs: total((part) => part.control.lockPs),
       otherPs: total((part) => part.control.otherPs),
+      busiestCpuPs: Math.max(...parts.map((part) => part.control.busiestCpuPs ?? 0)),
+      activePs: Math.max(...parts.map((part) => part.control.activePs ?? 0)),
     },
   };
 }

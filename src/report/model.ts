@@ -1,10 +1,12 @@
 /** From a run to its report: integers in, presentation quantities out, once, after everything was merged. */
-import type { RunResult } from '../replay/protocol.ts';
+import type { HardwareTiming, RunResult } from '../replay/protocol.ts';
 import { type CaseData, collectCases } from './case-data.ts';
 import type { Chart } from './charts/chart.ts';
 import { caseCharts } from './charts/charts.ts';
-import { REPORT_SCHEMA_VERSION, type ReportModel } from './schema.ts';
+import { type AssumptionSection, REPORT_SCHEMA_VERSION, type ReportModel } from './schema.ts';
 import { answersOf } from './sections/answers.ts';
+import { assumptionCardSection, assumptionSections, resultShare } from './sections/assumptions.ts';
+import { bottleneckSection } from './sections/bottleneck.ts';
 import { unitSections } from './sections/caches.ts';
 import { concurrencySection } from './sections/concurrency.ts';
 import { deviceTlbSection } from './sections/device-tlbs.ts';
@@ -29,9 +31,12 @@ export interface Report {
 /** Builds the report of a run. The same run gives the same report, key for key. */
 export function buildReport(run: RunResult): Report {
   const cases = collectCases(run);
-  const modelCard = modelCardSection(run.profiles);
-  const charts = cases.map((data, index) => caseCharts(data, cases.length > 1 ? `case${index + 1}-` : ''));
-  const all = cases.map((data) => caseFacts(data, run));
+  const assumptions = assumptionSections(run, cases);
+  const modelCard = modelCardSection(run.profiles, assumptionCardSection(run), resultShare(assumptions.values()));
+  const all = cases.map((data) => caseFacts(data, run, assumptions.get(data.key) ?? null));
+  const charts = cases.map((data, index) =>
+    caseCharts(data, all[index]!.assumptions, cases.length > 1 ? `case${index + 1}-` : ''),
+  );
   const model: ReportModel = {
     schemaVersion: REPORT_SCHEMA_VERSION,
     kind: 'run',
@@ -52,7 +57,7 @@ export function buildReport(run: RunResult): Report {
   return { model, charts };
 }
 
-function caseFacts(data: CaseData, run: RunResult) {
+function caseFacts(data: CaseData, run: RunResult, assumptions: AssumptionSection | null) {
   const deviceTlbs = deviceTlbSection(data);
   return {
     key: data.key,
@@ -62,7 +67,7 @@ function caseFacts(data: CaseData, run: RunResult) {
     pacing: pacingSection(data),
     scenario: data.scenario,
     shards: data.shards,
-    identity: identitySection(data),
+    identity: identitySection(data, timingOf(data, run)),
     headline: headlineSection(data),
     latency: latencySection(data),
     time: timeSection(data),
@@ -73,5 +78,11 @@ function caseFacts(data: CaseData, run: RunResult) {
     faults: faultSections(data),
     divergences: divergenceSection(data),
     concurrency: concurrencySection(data, run.profiles),
+    bottleneck: bottleneckSection(data, timingOf(data, run)),
+    assumptions,
   };
+}
+
+function timingOf(data: CaseData, run: RunResult): HardwareTiming | undefined {
+  return run.profiles.find(({ kind, name }) => kind === 'hardware' && name === data.hardwareProfile)?.timing;
 }

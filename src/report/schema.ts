@@ -56,6 +56,14 @@ const identitySchema = z.strictObject({
   clock: z.string(),
   command_line: z.string().nullable(),
   flush_mode: z.string(),
+  link: z
+    .strictObject({ bytes_per_s: z.number(), max_payload_bytes: count, max_read_request_bytes: count })
+    .nullable()
+    .describe('Of every device, each way; null when the run does not say.'),
+  window: z
+    .array(z.strictObject({ request_bytes: count, reads: count, writes: count }))
+    .nullable()
+    .describe('Requests that a device keeps outstanding at most, by their size.'),
   recorded_window_ns: measure,
   units: z.array(z.strictObject({ name: z.string(), mode: z.string(), stage: z.string() })),
   devices: z.array(
@@ -220,6 +228,22 @@ const concurrencySchema = z.strictObject({
   walker_utilisation_share: measure,
 });
 
+const bottleneckSchema = z
+  .strictObject({
+    limiting: z.string().nullable().describe('The resource that is used up; null when none is.'),
+    resources: z
+      .array(
+        z.strictObject({
+          resource: z.string(),
+          utilisation_share: z.number().describe('Time in use over the span, of the busiest of its kind.'),
+          bound_bytes_per_s: measure.describe('Throughput over utilisation: what it would carry if it were used up.'),
+          detail: z.string(),
+        }),
+      )
+      .describe('Busiest first.'),
+  })
+  .describe("Little's law for every limited resource; null when the run does not carry the limits of its hardware.");
+
 const versusPassThroughSchema = z
   .strictObject({
     case: z.string(),
@@ -228,6 +252,42 @@ const versusPassThroughSchema = z
     throughput_ratio: measure,
   })
   .describe('This case over the case of the same run whose default domain is identity; null when there is none.');
+
+const assumptionMetricSchema = z.strictObject({
+  metric: z.string(),
+  base: measure,
+  all_slow: measure.describe('With every assumed number that has a scale on its slower side at once.'),
+  all_fast: measure,
+  share: measure.describe(
+    'How far the metric follows all assumed numbers: |log(all_slow / all_fast)| over 2 log(factor), at most 1.',
+  ),
+  numbers: count.describe('Assumed numbers that move it when moved alone.'),
+});
+
+const assumptionSchema = z
+  .strictObject({
+    metrics: z.array(assumptionMetricSchema),
+    numbers: z
+      .array(
+        z.strictObject({
+          profile: z.string(),
+          path: z.string(),
+          value: z.string(),
+          unit: z.string(),
+          slow_value: z.string().nullable(),
+          fast_value: z.string().nullable(),
+          effects: z.array(
+            z.strictObject({
+              metric: z.string(),
+              slow_change: z.number().describe('Share of the metric by which it changes; 0 = not at all.'),
+              fast_change: z.number(),
+            }),
+          ),
+        }),
+      )
+      .describe('Moved one at a time; largest effect first.'),
+  })
+  .describe('What the case rests on, from replays with assumed numbers moved; null when the run did not ask for it.');
 
 const caseSchema = z.strictObject({
   key: z.string(),
@@ -248,7 +308,9 @@ const caseSchema = z.strictObject({
   faults: z.array(faultSchema),
   divergences: divergenceSchema,
   concurrency: concurrencySchema,
+  bottleneck: bottleneckSchema.nullable(),
   versus_pass_through: versusPassThroughSchema.nullable(),
+  assumptions: assumptionSchema.nullable(),
   answers: z.array(z.strictObject({ question: z.string(), answered: z.boolean(), answer: z.string() })),
   charts: z.array(z.strictObject({ name: z.string(), title: z.string(), rows: count })),
 });
@@ -278,8 +340,19 @@ const modelCardSchema = z.strictObject({
   by_basis: z.array(z.strictObject({ basis: z.string(), meaning: z.string(), count, share: measure })),
   assumption_share: measure.describe('Numbers that are assumptions over all numbers of the profiles.'),
   assumption_result_share: measure.describe(
-    'Share of the result that rests on assumptions; null until it is computed.',
+    'Share of mean DMA latency that rests on assumptions, of the case with the largest; null when the run did not ask.',
   ),
+  assumptions: z
+    .strictObject({
+      factor: z.number(),
+      replays: count,
+      moved: count,
+      not_moved: z.array(
+        z.strictObject({ profile: z.string(), path: z.string(), value: z.string(), reason: z.string() }),
+      ),
+      missing: count.describe('Replays without a result.'),
+    })
+    .nullable(),
   limits: z.array(z.string()),
 });
 
@@ -314,7 +387,10 @@ export type TimelineSection = z.infer<typeof timelineSchema>;
 export type FaultSection = z.infer<typeof faultSchema>;
 export type DivergenceSection = z.infer<typeof divergenceSchema>;
 export type ConcurrencySection = z.infer<typeof concurrencySchema>;
+export type BottleneckSection = NonNullable<z.infer<typeof caseSchema>['bottleneck']>;
 export type VersusPassThroughSection = z.infer<typeof versusPassThroughSchema>;
+export type AssumptionSection = z.infer<typeof assumptionSchema>;
+export type AssumptionCardSection = NonNullable<ModelCardSection['assumptions']>;
 export type ModelCardSection = z.infer<typeof modelCardSchema>;
 
 /** JSON Schema (draft 2020-12) of `report.json`. */

@@ -9,6 +9,9 @@
 /** Current {@link Manifest.formatVersion}. */
 export const FORMAT_VERSION = 2;
 
+/** [4 KiB pages] Data pages of a bundle lie below 1 TiB: the model numbers its table pages from here (ARCHITECTURE.md D1). */
+export const DATA_FRAME_LIMIT = 2 ** 28;
+
 /** "No value" in u32 columns that are not nullable. */
 export const NONE_U32 = 0xffff_ffff;
 

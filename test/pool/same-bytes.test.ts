@@ -47,6 +47,21 @@ it.each([1000, 256_000])('report.json has the same bytes with batches of %i rows
   expect((await reportOf(`batch-${rows}`, '--workers', '2', '--batch-rows', String(rows))) === inline).toBe(true);
 });
 
+it('what the result rests on has the same bytes with any number of workers', async () => {
+  const [bundle] = bundles.slice(1);
+  const texts: string[] = [];
+  for (const workers of ['0', '1', '3']) {
+    const folder = join(scratch, `assumptions-${workers}`);
+    const options = ['--hw', 'vtd-bdw', '-o', folder, '--format', 'json', '--assumptions', '--workers', workers];
+    const outcome = await commandLine('run', bundle as string, ...options);
+    expect(outcome.exitCode, outcome.stderr).toBe(0);
+    const report = readFileSync(join(folder, 'report.json'), 'utf8');
+    expect(JSON.parse(report).model_card.assumptions).toMatchObject({ missing: 0, factor: 2 });
+    texts.push(report + readFileSync(join(folder, 'run.json'), 'utf8'));
+  }
+  expect(texts.every((text) => text === texts[0])).toBe(true);
+});
+
 it('an import writes the same bytes twice', async () => {
   const again = join(scratch, 'again');
   await commandLine(

@@ -2,6 +2,7 @@
  * Builds a {@link RunResult} as a replay would leave it, from a seeded imitation of a device that rings through pages,
  * misses now and then and is moved between two domains. The numbers are plausible, not modelled.
  */
+import { hardwareProfile } from '../../src/hw/profiles/registry.ts';
 import type {
   ControlMarker,
   DeviceLatency,
@@ -346,6 +347,7 @@ export function profileCards(): ProfileCard[] {
         number('walk.readNs', 180, 'ns', 'A', 'ASSUMPTION: split of the measured 290 ns'),
         number('queue.fetchNs', 200, 'ns', 'A', 'ASSUMPTION: parts sum to the published 0.69 µs'),
       ],
+      timing: hardwareProfile('vtd-bdw').config,
     },
     {
       name: 'v6.12',

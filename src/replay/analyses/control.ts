@@ -31,6 +31,11 @@ export interface ControlState {
   readonly context: AnalysisContext;
   readonly latency: Map<string, Histogram>;
   readonly account: TimeAccount;
+  /** [ps] In calls, by CPU: calls of one CPU follow each other. */
+  readonly byCpu: Map<number, number>;
+  /** [ps] Start of the first call and end of the last, since the origin. */
+  firstTick: number;
+  lastTick: number;
   readonly markers: ControlMarker[];
   markersOmitted: number;
   compared: number;
@@ -42,6 +47,11 @@ export interface ControlState {
 export interface ControlSnapshot {
   readonly latency: Readonly<Record<string, HistogramState>>;
   readonly account: TimeAccount;
+  /** [ps] In calls, of the CPU that was in calls longest. */
+  readonly busiestCpuTicks: number;
+  /** [ps] Start of the first call and end of the last, since the origin; last below first without calls. */
+  readonly firstTick: number;
+  readonly lastTick: number;
   readonly markers: readonly ControlMarker[];
   readonly markersOmitted: number;
   readonly divergences: { readonly compared: number; readonly count: number; readonly first: readonly Divergence[] };
@@ -53,6 +63,9 @@ export const control: Analysis<ControlState, ControlSnapshot> = {
     context,
     latency: new Map(),
     account: emptyAccount(),
+    byCpu: new Map(),
+    firstTick: Number.MAX_SAFE_INTEGER,
+    lastTick: 0,
     markers: [],
     markersOmitted: 0,
     compared: 0,
@@ -70,6 +83,9 @@ export const control: Analysis<ControlState, ControlSnapshot> = {
       state.latency.set(call.op, histogram);
     }
     histogram.record(call.endTick - call.startTick);
+    state.byCpu.set(call.cpu, (state.byCpu.get(call.cpu) ?? 0) + call.endTick - call.startTick);
+    state.firstTick = Math.min(state.firstTick, call.startTick - state.context.originTick);
+    state.lastTick = Math.max(state.lastTick, call.endTick - state.context.originTick);
     addAccount(state.account, call.account);
     if (call.recordedResult === RESULT_UNKNOWN) return;
     state.compared++;
@@ -87,6 +103,9 @@ export const control: Analysis<ControlState, ControlSnapshot> = {
         .map(([op, histogram]) => [op, histogram.toState()]),
     ),
     account: state.account,
+    busiestCpuTicks: Math.max(0, ...state.byCpu.values()),
+    firstTick: state.firstTick,
+    lastTick: state.lastTick,
     markers: [...state.markers].sort(byTime),
     markersOmitted: state.markersOmitted,
     divergences: {
@@ -107,6 +126,9 @@ export const control: Analysis<ControlState, ControlSnapshot> = {
         ops.map((op) => [op, mergeHistograms([a.latency[op], b.latency[op]].filter((state) => state !== undefined))]),
       ),
       account,
+      busiestCpuTicks: Math.max(a.busiestCpuTicks, b.busiestCpuTicks),
+      firstTick: Math.min(a.firstTick, b.firstTick),
+      lastTick: Math.max(a.lastTick, b.lastTick),
       markers: markers.slice(0, MAX_MARKERS),
       markersOmitted: a.markersOmitted + b.markersOmitted + Math.max(0, markers.length - MAX_MARKERS),
       divergences: {

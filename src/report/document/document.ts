@@ -1,6 +1,7 @@
 /** Puts the report into words: one chapter a case, the model card at the end. */
 import { formatByteRate, formatCount, formatDuration, formatShare } from '../format.ts';
 import type { ReportCase, ReportModel } from '../schema.ts';
+import { assumptionChapter } from './assumptions.ts';
 import { type Block, type Chapter, figures, type ReportDocument, words } from './block.ts';
 import { deviceTlbChapter } from './device-tlbs.ts';
 import { divergenceChapter, faultChapter, timelineChapter } from './events.ts';
@@ -41,6 +42,7 @@ function chapter(model: ReportModel, facts: ReportCase): Chapter {
       timelineChapter(facts),
       faultChapter(facts),
       divergenceChapter(facts),
+      ...assumptionChapter(model, facts),
     ],
   };
 }
@@ -53,13 +55,13 @@ function overview(model: ReportModel): Block[] {
   if (!model.complete) {
     blocks.push({
       kind: 'paragraph',
-      text: 'This run is incomplete: what follows covers only the jobs that finished.',
+      text: 'This run is incomplete: what follows covers only what was replayed.',
     });
   }
   if (model.missing.length > 0) {
     blocks.push({
       kind: 'table',
-      caption: 'Jobs without a result',
+      caption: 'Jobs without a complete result',
       columns: [words('job', { code: true })],
       rows: model.missing.map((key) => [key]),
     });

@@ -1,5 +1,5 @@
 /** Identity and provenance in words and tables. */
-import { formatCount, formatDuration, formatShare, plural } from '../format.ts';
+import { formatByteRate, formatBytes, formatCount, formatDuration, formatShare, plural } from '../format.ts';
 import { inferredColumnsText } from '../inferred-columns.ts';
 import type { IdentitySection, ReportCase, ReportModel } from '../schema.ts';
 import { type Block, type Fact, figures, type Section, type Table, words } from './block.ts';
@@ -46,12 +46,27 @@ function traceFacts(identity: IdentitySection | null): Fact[] {
       : [{ label: 'kernel command line', value: identity.command_line, code: true }]),
     { label: 'recorded window', value: formatDuration(identity.recorded_window_ns) },
     { label: 'unmap policy', value: identity.flush_mode },
+    ...deviceFacts(identity),
     {
       label: 'DMA rows',
       value: `${formatShare(provenance.measured_share)} measured, ${formatShare(provenance.inferred_share)} inferred, ${formatShare(provenance.synthetic_share)} synthetic${columns === null ? '' : `; ${columns}`}`,
     },
     { label: 'lost events', value: formatCount(identity.lost_events) },
     { label: 'manifest sha256', value: identity.manifest_sha256, code: true },
+  ];
+}
+
+/** Link and window of the modelled devices. */
+function deviceFacts({ link, window }: IdentitySection): Fact[] {
+  if (link === null || window === null) return [];
+  const row = ({ request_bytes: bytes, reads, writes }: (typeof window)[number]): string =>
+    `${reads === writes ? reads : `${reads} reads, ${writes} writes`} of ${bytes} B`;
+  return [
+    {
+      label: 'device link',
+      value: `${formatByteRate(link.bytes_per_s)} each way; payload ${formatBytes(link.max_payload_bytes)}, read requests ${formatBytes(link.max_read_request_bytes)}`,
+    },
+    { label: 'device window', value: `at most ${window.map(row).join('; ')}` },
   ];
 }
 

@@ -10,7 +10,8 @@ export function modelCardChapter(card: ModelCardSection): Section {
       kind: 'paragraph',
       text:
         `${plural(card.number_count, 'number')} in ${plural(card.profiles.length, 'profile')}; ` +
-        `${formatShare(card.assumption_share)} of them are assumptions (a count of numbers, not of their effect on the result).`,
+        `${formatShare(card.assumption_share)} of them are assumptions (a count of numbers, not of their effect on the result). ` +
+        effectOnResult(card),
     },
     {
       kind: 'table',
@@ -19,6 +20,15 @@ export function modelCardChapter(card: ModelCardSection): Section {
       rows: card.by_basis.map((row) => [row.basis, row.meaning, formatCount(row.count), formatShare(row.share)]),
     },
   ];
+  if (card.assumptions !== null && card.assumptions.not_moved.length > 0) {
+    blocks.push({
+      kind: 'table',
+      caption: 'Assumed numbers that were not moved',
+      columns: [words('profile'), words('number', { code: true }), words('value'), words('why')],
+      rows: card.assumptions.not_moved.map(({ profile, path, value, reason }) => [profile, path, value, reason]),
+      folded: true,
+    });
+  }
   for (const profile of card.profiles) {
     blocks.push(
       {
@@ -40,4 +50,13 @@ export function modelCardChapter(card: ModelCardSection): Section {
   }
   blocks.push({ kind: 'paragraph', text: 'What the model leaves out:' }, { kind: 'list', items: card.limits });
   return { id: 'model-card', title: 'Model card', blocks };
+}
+
+/** The share of the result, or how to have it computed. */
+function effectOnResult({ assumptions, assumption_result_share: share }: ModelCardSection): string {
+  if (assumptions === null) return 'What of the result rests on them is computed by `run --assumptions`.';
+  return (
+    `${plural(assumptions.replays, 'replay')} with them moved say that ${formatShare(share)} of mean DMA latency rests on ` +
+    'them (of the case where it is most): "What the result rests on" has every metric.'
+  );
 }

@@ -8,7 +8,7 @@ import {
   formatShare,
   NOT_AVAILABLE,
 } from '../format.ts';
-import type { ReportCase } from '../schema.ts';
+import type { BottleneckSection, ReportCase } from '../schema.ts';
 import { pageName } from '../sections/answers.ts';
 import { type Fact, figures, type Section, type Table, words } from './block.ts';
 import { LATENCY_COLUMNS, latencyCells } from './latency-columns.ts';
@@ -63,8 +63,23 @@ export function latencyChapter({ latency }: ReportCase): Section {
   };
 }
 
+/** Every limited resource, busiest first. */
+function resourceTable({ resources }: BottleneckSection): Table {
+  return {
+    kind: 'table',
+    caption: 'What limits the rate: resources by use',
+    columns: [words('resource'), figures('in use'), figures('bound'), words('of what')],
+    rows: resources.map(({ resource, utilisation_share, bound_bytes_per_s, detail }) => [
+      resource,
+      formatShare(utilisation_share),
+      formatByteRate(bound_bytes_per_s),
+      detail,
+    ]),
+  };
+}
+
 /** Where time goes, and Little's law beside it. */
-export function timeChapter({ time, concurrency }: ReportCase): Section {
+export function timeChapter({ time, concurrency, bottleneck }: ReportCase): Section {
   const parts = (caption: string, per: string, rows: ReportCase['time']['dma']): Table => ({
     kind: 'table',
     caption,
@@ -106,6 +121,7 @@ export function timeChapter({ time, concurrency }: ReportCase): Section {
       },
       { kind: 'paragraph', text: "Little's law: what must be in flight for this rate at this latency." },
       { kind: 'facts', facts },
+      ...(bottleneck === null ? [] : [resourceTable(bottleneck)]),
     ],
   };
 }

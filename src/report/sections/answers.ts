@@ -3,7 +3,7 @@
  * answer says so and names the command that can.
  */
 
-import { formatCount, formatDuration, formatQuotient, formatShare, plural } from '../format.ts';
+import { formatByteRate, formatCount, formatDuration, formatQuotient, formatShare, plural } from '../format.ts';
 import { inferredColumnsText } from '../inferred-columns.ts';
 import type { ReportCase } from '../schema.ts';
 
@@ -19,6 +19,7 @@ const SHORT_BELOW_HIT_SHARE = 0.99;
 export function answersOf(facts: CaseFacts, assumptionShare: number | null): Answer[] {
   return [
     translationCost(facts),
+    limit(facts),
     shortCache(facts),
     missSource(facts),
     invalidationCost(facts),
@@ -48,6 +49,26 @@ function translationCost({ headline, latency, versus_pass_through: versus }: Cas
         ? 'A pass-through replay of the same trace is not part of this run.'
         : `Against pass-through of the same trace: mean latency × ${formatQuotient(versus.mean_latency_ratio)}, ` +
           `throughput × ${formatQuotient(versus.throughput_ratio)}.`),
+  };
+}
+
+function limit({ bottleneck, headline }: CaseFacts): Answer {
+  const question = 'What limits the rate?';
+  const [first, second] = bottleneck?.resources ?? [];
+  if (bottleneck === null || first === undefined) {
+    return { question, answered: false, answer: 'The run does not carry the limits of its hardware.' };
+  }
+  const use = (resource: typeof first): string =>
+    `${resource.resource}, ${formatShare(resource.utilisation_share)} in use (${resource.detail})`;
+  const rate = formatByteRate(headline.throughput_bytes_per_s);
+  const next = second === undefined ? '' : ` Next: ${use(second)}.`;
+  return {
+    question,
+    answered: true,
+    answer:
+      bottleneck.limiting === null
+        ? `Nothing that the hardware or one CPU has: the busiest is ${use(first)}. The pace is that of the trace and its dependencies.${next}`
+        : `${use(first)}: ${rate} of at most ${formatByteRate(first.bound_bytes_per_s)}.${next}`,
   };
 }
 
@@ -136,14 +157,15 @@ function blackout({ headline, timeline, faults }: CaseFacts): Answer {
   return { question, answered: true, answer: `${faulted} ${change}${idle}` };
 }
 
-function trust({ identity, divergences }: CaseFacts, assumptionShare: number | null): Answer {
+function trust({ identity, divergences, assumptions }: CaseFacts, assumptionShare: number | null): Answer {
   const question = 'How far can this be trusted?';
   const compared =
     divergences.compared === 0
       ? 'No control-plane result was compared.'
       : `${formatCount(divergences.count)} of ${formatCount(divergences.compared)} control-plane results differ from the recording.`;
   const assumed =
-    assumptionShare === null ? '' : ` ${formatShare(assumptionShare)} of the model's numbers are assumptions.`;
+    (assumptionShare === null ? '' : ` ${formatShare(assumptionShare)} of the model's numbers are assumptions.`) +
+    restingOn(assumptions);
   if (identity === null) {
     return { question, answered: false, answer: `The bundle's manifest is not readable. ${compared}${assumed}` };
   }
@@ -156,6 +178,22 @@ function trust({ identity, divergences }: CaseFacts, assumptionShare: number | n
       `DMA rows are ${formatShare(provenance.measured_share)} measured, ${formatShare(provenance.inferred_share)} inferred, ` +
       `${formatShare(provenance.synthetic_share)} synthetic${columns === null ? '' : ` (${columns})`}; ${plural(lost_events ?? 0, 'event')} lost. ${compared}${assumed}`,
   };
+}
+
+/** Shares of the two latencies that rest on assumptions, and the number that moves the mean most. */
+function restingOn(assumptions: CaseFacts['assumptions']): string {
+  if (assumptions === null) return '';
+  const share = (name: string): number | null =>
+    assumptions.metrics.find(({ metric }) => metric === name)?.share ?? null;
+  const [mean, p99] = [share('dma_latency_mean_ns'), share('dma_latency_p99_ns')];
+  if (mean === null || p99 === null) return '';
+  const reach = ({ effects }: (typeof assumptions.numbers)[number]): number => {
+    const effect = effects.find(({ metric }) => metric === 'dma_latency_mean_ns');
+    return Math.max(Math.abs(effect?.slow_change ?? 0), Math.abs(effect?.fast_change ?? 0));
+  };
+  const most = [...assumptions.numbers].sort((a, b) => reach(b) - reach(a))[0];
+  const named = most === undefined || reach(most) === 0 ? '' : `, most of it on ${most.path}`;
+  return ` ${formatShare(mean)} of mean DMA latency and ${formatShare(p99)} of p99 rest on them${named}.`;
 }
 
 function singleChange({ time, headline }: CaseFacts): Answer {

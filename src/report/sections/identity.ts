@@ -1,11 +1,12 @@
 /** Identity and provenance: where the trace came from, what of it was measured, what was lost, how it was paced. */
 import { z } from 'zod';
-import type { Pacing, WorkloadIdentity } from '../../replay/protocol.ts';
+import type { HardwareTiming, Pacing, WorkloadIdentity } from '../../replay/protocol.ts';
 import { type CaseData, pacingName } from '../case-data.ts';
 import { ratio } from '../quantities.ts';
 import type { IdentitySection, PacingSection } from '../schema.ts';
 
 const count = z.number().int().nonnegative();
+const PS_PER_SECOND = 1e12;
 
 /** What the report reads of a bundle manifest; everything else in it is left alone. */
 const manifestFacts = z.object({
@@ -49,8 +50,13 @@ function readManifest(identity: WorkloadIdentity | undefined): ManifestFacts | u
   return manifestFacts.safeParse(identity?.manifest).data;
 }
 
-/** The section, or `null` when the run carries no readable manifest for the workload. */
-export function identitySection(data: Pick<CaseData, 'identity' | 'diagnostics'>): IdentitySection | null {
+/**
+ * The section, or `null` when the run carries no readable manifest for the workload. `timing`: of the case's hardware.
+ */
+export function identitySection(
+  data: Pick<CaseData, 'identity' | 'diagnostics'>,
+  timing?: HardwareTiming,
+): IdentitySection | null {
   const manifest = readManifest(data.identity);
   if (manifest === undefined || data.identity === undefined) return null;
   const { measured, inferred, synthetic } = manifest.provenance.dma;
@@ -67,6 +73,7 @@ export function identitySection(data: Pick<CaseData, 'identity' | 'diagnostics'>
     clock: manifest.origin.clock,
     command_line: manifest.origin.commandLine ?? null,
     flush_mode: manifest.dmaPolicy.flushMode,
+    ...linkFacts(timing),
     recorded_window_ns: manifest.time.windowEndNs - manifest.time.windowStartNs,
     units: units.map(({ name, mode, stage }) => ({ name, mode, stage })),
     devices: manifest.topology.devices.map((device) => ({
@@ -98,6 +105,24 @@ export function identitySection(data: Pick<CaseData, 'identity' | 'diagnostics'>
       first,
     })),
     replay_diagnostics: Object.entries(data.diagnostics).map(([code, times]) => ({ code, count: times })),
+  };
+}
+
+/** Link and window of the devices. */
+function linkFacts(timing: HardwareTiming | undefined): Pick<IdentitySection, 'link' | 'window'> {
+  if (timing === undefined) return { link: null, window: null };
+  const { link } = timing;
+  return {
+    link: {
+      bytes_per_s: PS_PER_SECOND / link.psPerByte,
+      max_payload_bytes: link.maxPayloadBytes,
+      max_read_request_bytes: link.maxReadRequestBytes,
+    },
+    window: link.requestBytes.map((bytes, row) => ({
+      request_bytes: bytes,
+      reads: link.readWindow[row]!,
+      writes: link.writeWindow[row]!,
+    })),
   };
 }
 

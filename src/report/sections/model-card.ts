@@ -24,7 +24,11 @@ const LIMITS: readonly string[] = [
 ];
 
 /** The card of all profiles that the run used. */
-export function modelCardSection(profiles: readonly ProfileCard[]): ModelCardSection {
+export function modelCardSection(
+  profiles: readonly ProfileCard[],
+  assumptions: ModelCardSection['assumptions'] = null,
+  resultShare: number | null = null,
+): ModelCardSection {
   const numbers = profiles.flatMap((profile) => profile.numbers);
   const bases = new Map<string, number>();
   for (const { basis } of numbers) bases.set(basisTag(basis), (bases.get(basisTag(basis)) ?? 0) + 1);
@@ -49,7 +53,8 @@ export function modelCardSection(profiles: readonly ProfileCard[]): ModelCardSec
       share: ratio(bases.get(basis) ?? 0, numbers.length),
     })),
     assumption_share: ratio(bases.get('A') ?? 0, numbers.length),
-    assumption_result_share: null,
+    assumption_result_share: resultShare,
+    assumptions,
     limits: [...LIMITS],
   };
 }

@@ -1,14 +1,12 @@
 /** Checks `control.arrow`, `frames.arrow` and `initial.arrow`. */
 import { nsFromWords } from '../../units.ts';
 import type { BundleReader } from '../reader.ts';
-import { CONTROL_OPS, type ControlOp, type Manifest, NONE_U32 } from '../schema.ts';
+import { CONTROL_OPS, type ControlOp, DATA_FRAME_LIMIT, type Manifest, NONE_U32 } from '../schema.ts';
 import { OrderCheck } from './order-check.ts';
 import type { FileProblems } from './problems.ts';
 
 /** [rows] Rows looked at between two loads. */
 const CHUNK_ROWS = 16_384;
-/** [4 KiB pages] 1 TiB: the model numbers its table pages from here. */
-const LIMIT_PFN = 2 ** 28;
 /** Largest PASID: 20 bits. */
 const MAX_PASID = 0xf_ffff;
 
@@ -139,7 +137,7 @@ export function checkInitial(bundle: BundleReader, problems: FileProblems): void
 
 function checkRun(problems: FileProblems, row: number, pfn: number, pageCount: number): void {
   if (pageCount === 0) problems.error(row, 'empty', () => 'a run of no pages');
-  if (pfn + pageCount > LIMIT_PFN) {
+  if (pfn + pageCount > DATA_FRAME_LIMIT) {
     problems.error(row, 'pfn', () => `page frame 0x${pfn.toString(16)} lies at or above 1 TiB`);
   }
 }

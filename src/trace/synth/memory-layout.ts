@@ -1,11 +1,10 @@
 /** Physical memory and IOVA space of a synthetic machine. */
 import { PAGE_SIZE } from '../../address.ts';
 import { ConfigError } from '../../input-error.ts';
+import { DATA_FRAME_LIMIT } from '../schema.ts';
 
 /** [4 KiB pages] First data page: 4 GiB, above the legacy holes. */
 const FIRST_PFN = 0x10_0000;
-/** [4 KiB pages] 1 TiB: data pages lie below, the model numbers its table pages above. */
-const LIMIT_PFN = 2 ** 28;
 
 /** Physically contiguous blocks behind a region, one block apart, so that no larger leaf can map two of them. */
 export interface PhysicalRegion {
@@ -26,7 +25,7 @@ export class PhysicalLayout {
     const blockCount = Math.ceil(bytes / blockBytes);
     const base = Math.ceil(this.#nextPfn / blockPages) * blockPages;
     this.#nextPfn = base + 2 * blockCount * blockPages;
-    if (this.#nextPfn > LIMIT_PFN) {
+    if (this.#nextPfn > DATA_FRAME_LIMIT) {
       throw new ConfigError({ source: 'recipe', path: 'regionBytes', reason: 'all regions together exceed 512 GiB' });
     }
     return { blockPages, blockCount, blockPfn: (index) => base + 2 * index * blockPages };

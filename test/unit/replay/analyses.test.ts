@@ -109,6 +109,7 @@ describe('the control analysis', () => {
   const call = (fields: Partial<ControlCall>): ControlCall => ({
     row: 0,
     op: 'dma_map',
+    cpu: 0,
     device: 0,
     text: '',
     startTick: 2_000,
@@ -124,6 +125,11 @@ describe('the control analysis', () => {
     for (const each of calls) control.onControlCall?.(state, each);
     return control.finish(state);
   };
+
+  test('the busiest CPU is the one whose calls last longest together', () => {
+    const { busiestCpuTicks } = snapshot([call({ cpu: 1 }), call({ cpu: 0, endTick: 6_000 }), call({ cpu: 1 })]);
+    expect(busiestCpuTicks).toBe(6_000);
+  });
 
   test('times are relative to the origin, marker text is kept, skipped rows have no duration', () => {
     const { markers, latency: durations } = snapshot([

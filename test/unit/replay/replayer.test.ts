@@ -100,7 +100,7 @@ describe('closed pacing', () => {
       call({ op: 'dma_unmap', iova: 0x1000, afterDma: i + 1 }),
     ]).flat();
     const { counts, units, calls } = await replay({ devices: [{}], rows }, { mode: 'closed' });
-    expect(counts).toEqual({ dmaRows: 10, controlRows: 20, forwardDependencies: 0 });
+    expect(counts).toEqual({ dmaRows: 10, controlRows: 20, forwardDependencies: 0, stoppedEarly: false });
     for (let i = 0; i < 10; i++) {
       expect(units[0]!.log[i]!.issueTick).toBe(calls[2 * i]!.endTick);
       expect(calls[2 * i + 1]!.startTick).toBe(units[0]!.log[i]!.doneTick);

@@ -1,0 +1,118 @@
+/** What a case rests on, in words and tables. */
+import { formatByteRate, formatCount, formatDuration, formatQuotient, formatShare, plural } from '../format.ts';
+import type { AssumptionSection, ReportCase, ReportModel } from '../schema.ts';
+import { moves } from '../sections/assumptions.ts';
+import { type Block, figures, type Section, words } from './block.ts';
+
+/** Numbers listed by name; the others are in `report.json`. */
+const LISTED_NUMBERS = 15;
+
+/** Metrics in words, and how their values are written. */
+const METRICS: Readonly<Record<string, readonly [name: string, format: (value: number | null) => string]>> = {
+  dma_latency_mean_ns: ['mean DMA latency', formatDuration],
+  dma_latency_p50_ns: ['p50 DMA latency', formatDuration],
+  dma_latency_p99_ns: ['p99 DMA latency', formatDuration],
+  translation_latency_mean_ns: ['mean translation latency', formatDuration],
+  throughput_bytes_per_s: ['throughput', formatByteRate],
+  iotlb_hit_share: ['IOTLB hits', formatShare],
+  walks_per_dma: ['walks per DMA', formatQuotient],
+  control_call_mean_ns: ['mean control-plane call', formatDuration],
+  invalidation_wait_mean_ns: ['mean invalidation wait', formatDuration],
+};
+
+/** A metric in words. */
+export function metricName(metric: string): string {
+  return METRICS[metric]?.[0] ?? metric;
+}
+
+function metricValue(metric: string, value: number | null): string {
+  return METRICS[metric]?.[1](value) ?? String(value);
+}
+
+/** A relative change with its sign: `+12.5 %`, `0`; `≈ 0` below a hundredth of a percent. */
+export function formatChange(change: number): string {
+  if (change === 0) return '0';
+  if (Math.abs(change) < 1e-4) return '≈ 0';
+  return `${change > 0 ? '+' : '−'}${formatShare(Math.abs(change))}`;
+}
+
+/** The section; none when the run did not ask for it. */
+export function assumptionChapter(model: ReportModel, { assumptions }: ReportCase): Section[] {
+  const card = model.model_card.assumptions;
+  if (assumptions === null || card === null) return [];
+  const still = assumptions.numbers.filter(({ effects }) => !effects.some(moves)).length;
+  const blocks: Block[] = [
+    {
+      kind: 'paragraph',
+      text:
+        `Replayed again with each assumed number ${card.factor} times as slow and as fast (sizes as small and as large, ` +
+        'switches and policies at their neighbour), one at a time, then all that have a scale together. The share says how ' +
+        'far a metric follows those: 100 % in proportion, 0 % not at all.' +
+        (card.missing === 0
+          ? ''
+          : ` ${plural(card.missing, 'replay')} did not finish; what they would say is missing.`),
+    },
+    { kind: 'charts', names: ['assumptions-dma', 'assumptions-control'] },
+    {
+      kind: 'table',
+      caption: 'What rests on assumptions',
+      columns: [
+        words('metric'),
+        figures('as it is'),
+        figures('all slower'),
+        figures('all faster'),
+        figures('share'),
+        figures('moved by', { wideOnly: true }),
+      ],
+      rows: assumptions.metrics
+        .filter(({ base }) => base !== null)
+        .map(({ metric, base, all_slow, all_fast, share, numbers }) => [
+          metricName(metric),
+          metricValue(metric, base),
+          metricValue(metric, all_slow),
+          metricValue(metric, all_fast),
+          formatShare(share),
+          plural(numbers, 'number'),
+        ]),
+    },
+    numbersTable(assumptions),
+    {
+      kind: 'paragraph',
+      text: `${plural(still, 'assumed number')} of ${formatCount(assumptions.numbers.length)} moved changed none of these metrics.`,
+    },
+  ];
+  return [{ id: 'assumptions', title: 'What the result rests on', blocks }];
+}
+
+function numbersTable({ numbers }: AssumptionSection): Block {
+  const moving = numbers.filter(({ effects }) => effects.some(moves));
+  return {
+    kind: 'table',
+    caption: 'Assumed numbers by their largest effect, slower / faster',
+    columns: [
+      words('number', { code: true }),
+      words('value', { wideOnly: true }),
+      words('moved to', { wideOnly: true }),
+      words('most moved'),
+      figures('slower'),
+      figures('faster'),
+      figures('mean DMA latency', { wideOnly: true }),
+    ],
+    rows: moving.slice(0, LISTED_NUMBERS).map(({ path, value, unit, slow_value, fast_value, effects }) => {
+      const size = (effect: (typeof effects)[number]): number =>
+        Math.max(Math.abs(effect.slow_change), Math.abs(effect.fast_change));
+      const most = [...effects].sort((a, b) => size(b) - size(a))[0]!;
+      const latency = effects.find(({ metric }) => metric === 'dma_latency_mean_ns')!;
+      return [
+        path,
+        `${value} ${unit}`.trim(),
+        `${slow_value ?? '–'} / ${fast_value ?? '–'}`,
+        metricName(most.metric),
+        formatChange(most.slow_change),
+        formatChange(most.fast_change),
+        `${formatChange(latency.slow_change)} / ${formatChange(latency.fast_change)}`,
+      ];
+    }),
+    omitted: Math.max(0, moving.length - LISTED_NUMBERS),
+  };
+}

@@ -1,0 +1,141 @@
+/**
+ * What a case rests on: its metrics with one assumed number moved at a time, and with all of them moved to the slower and
+ * to the faster side. The share of a metric is the exponent with which it follows all of them: 1 = in proportion, 0 = not
+ * at all (a latency that is the sum of assumed times has 1, one made of measured times 0).
+ */
+import type { AssumptionResult, RunResult } from '../../replay/protocol.ts';
+import { type CaseData, collectCases } from '../case-data.ts';
+import { distributionNs, nsFromPs, ratio } from '../quantities.ts';
+import type { AssumptionCardSection, AssumptionSection } from '../schema.ts';
+import { headlineSection } from './headline.ts';
+
+/** Metrics that are compared, in the order of the report. */
+export const ASSUMPTION_METRICS = [
+  'dma_latency_mean_ns',
+  'dma_latency_p50_ns',
+  'dma_latency_p99_ns',
+  'translation_latency_mean_ns',
+  'throughput_bytes_per_s',
+  'iotlb_hit_share',
+  'walks_per_dma',
+  'control_call_mean_ns',
+  'invalidation_wait_mean_ns',
+] as const;
+
+/** A name in {@link ASSUMPTION_METRICS}. */
+export type AssumptionMetric = (typeof ASSUMPTION_METRICS)[number];
+
+type Metrics = Readonly<Record<AssumptionMetric, number | null>>;
+type Effect = AssumptionSection['numbers'][number]['effects'][number];
+
+function metricsOf(data: CaseData): Metrics {
+  const headline = headlineSection(data);
+  const dma = distributionNs(data.dmaLatency);
+  const { control } = data.time;
+  const controlPs =
+    control.iovaPs + control.tablePs + control.submitPs + control.waitPs + control.lockPs + control.otherPs;
+  return {
+    dma_latency_mean_ns: dma.mean,
+    dma_latency_p50_ns: dma.p50,
+    dma_latency_p99_ns: dma.p99,
+    translation_latency_mean_ns: distributionNs(data.translationLatency).mean,
+    throughput_bytes_per_s: headline.throughput_bytes_per_s,
+    iotlb_hit_share: headline.iotlb_hit_share,
+    walks_per_dma: headline.walks_per_dma,
+    control_call_mean_ns: ratio(nsFromPs(controlPs), data.controlRows),
+    invalidation_wait_mean_ns: distributionNs(data.invalidation.waitLatency).mean,
+  };
+}
+
+/** By case key: the section, or nothing when the run did not ask. */
+export function assumptionSections(run: RunResult, cases: readonly CaseData[]): Map<string, AssumptionSection> {
+  const { assumptions } = run;
+  if (assumptions === undefined) return new Map();
+  const variants = assumptions.variants.map(({ number, side, jobs }) => ({
+    number,
+    side,
+    cases: new Map(collectCases({ ...run, jobs }).map((data) => [data.key, metricsOf(data)])),
+  }));
+  const metricsAt = (key: string, number: number, side: 'slow' | 'fast'): Metrics | undefined =>
+    variants.find((variant) => variant.number === number && variant.side === side)?.cases.get(key);
+  return new Map(cases.map((data) => [data.key, sectionOf(data, assumptions, metricsAt)]));
+}
+
+function sectionOf(
+  data: CaseData,
+  assumptions: AssumptionResult,
+  metricsAt: (key: string, number: number, side: 'slow' | 'fast') => Metrics | undefined,
+): AssumptionSection {
+  const base = metricsOf(data);
+  const [slow, fast] = [metricsAt(data.key, -1, 'slow'), metricsAt(data.key, -1, 'fast')];
+  const used = (kind: string, profile: string): boolean =>
+    profile === (kind === 'hardware' ? data.hardwareProfile : data.kernelProfile);
+  const numbers = assumptions.numbers.flatMap((number, index) => {
+    if (number.unmoved !== null || !used(number.kind, number.profile)) return [];
+    const at = { slow: metricsAt(data.key, index, 'slow'), fast: metricsAt(data.key, index, 'fast') };
+    const effects = ASSUMPTION_METRICS.map((metric): Effect => {
+      const change = (side: 'slow' | 'fast'): number => relativeChange(base[metric], (at[side] ?? base)[metric]);
+      return { metric, slow_change: change('slow'), fast_change: change('fast') };
+    });
+    const { profile, path, value, unit } = number;
+    return [{ profile, path, value, unit, slow_value: number.slow, fast_value: number.fast, effects }];
+  });
+  return {
+    metrics: ASSUMPTION_METRICS.map((metric) => ({
+      metric,
+      base: base[metric],
+      all_slow: slow?.[metric] ?? base[metric],
+      all_fast: fast?.[metric] ?? base[metric],
+      share: restingShare(slow?.[metric] ?? base[metric], fast?.[metric] ?? base[metric], assumptions.factor),
+      numbers: numbers.filter(({ effects }) => effects.some((effect) => effect.metric === metric && moves(effect)))
+        .length,
+    })),
+    numbers: numbers.sort((a, b) => largestEffect(b.effects) - largestEffect(a.effects)),
+  };
+}
+
+/** How much a metric changes, as a share of what it was; 0 where there is none or nothing to compare with. */
+function relativeChange(base: number | null, moved: number | null): number {
+  return base === null || base === 0 || moved === null ? 0 : (moved - base) / base;
+}
+
+/** Whether the number moves the metric at all. */
+export function moves({ slow_change, fast_change }: Effect): boolean {
+  return slow_change !== 0 || fast_change !== 0;
+}
+
+function largestEffect(effects: readonly Effect[]): number {
+  return Math.max(0, ...effects.flatMap((effect) => [Math.abs(effect.slow_change), Math.abs(effect.fast_change)]));
+}
+
+/** Exponent with which the metric follows from one side to the other, at most 1. */
+function restingShare(slow: number | null, fast: number | null, factor: number): number | null {
+  if (slow === null || fast === null || slow <= 0 || fast <= 0) return null;
+  return Math.min(1, Math.abs(Math.log(slow / fast)) / (2 * Math.log(factor)));
+}
+
+/** What the model card says of it. */
+export function assumptionCardSection(run: RunResult): AssumptionCardSection | null {
+  const { assumptions } = run;
+  if (assumptions === undefined) return null;
+  const moved = assumptions.numbers.filter(({ unmoved }) => unmoved === null);
+  return {
+    factor: assumptions.factor,
+    replays: assumptions.variants.reduce((sum, { jobs }) => sum + jobs.length, 0),
+    moved: moved.length,
+    not_moved: assumptions.numbers.flatMap(({ profile, path, value, unmoved }) =>
+      unmoved === null ? [] : [{ profile, path, value, reason: unmoved }],
+    ),
+    missing: assumptions.missing.length,
+  };
+}
+
+/** Largest share of mean DMA latency, over cases; null when none has one. */
+export function resultShare(sections: Iterable<AssumptionSection>): number | null {
+  let largest: number | null = null;
+  for (const { metrics } of sections) {
+    const share = metrics.find(({ metric }) => metric === 'dma_latency_mean_ns')?.share ?? null;
+    if (share !== null && (largest === null || share > largest)) largest = share;
+  }
+  return largest;
+}
