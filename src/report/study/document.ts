@@ -28,7 +28,7 @@ export const STUDY_LIMITS: readonly string[] = [
   'A request meets context and PASID entries as they are when it is issued, not when it arrives: off by its flight time, about 0.1 µs.',
   'The device does not repeat a request that faulted. One that does would see the blackout as latency.',
   'Switches that are injected move a device to a twin of its domain: the same tables under another domain id. Building the second table is outside the switch.',
-  'The device has no TLB of its own (ATS): device-TLB descriptors are submitted and cost queue time, and drop nothing.',
+  'Devices with ATS keep their own TLB, whose size and times are assumptions: no endpoint’s are public. What such a TLB serves is told apart by the memory it reaches; where old and new table map a page to the same memory, it counts as the old table’s until the call returns.',
   'A bundle does not say what a guest’s own tables hold, so no switch of a nested table is replayed; what entry-sync does with nested entries (hitless only if the domain id stays) is tested on the driver alone.',
   'A PASID entry store of 128 bits takes a quarter of an entry write; how long a processor really needs between two of them is not public.',
   '`make-before-break` is no kernel: it stands for the best any software could do with one store of the whole entry.',

@@ -29,7 +29,7 @@ export const RID_REPLACE_POLICIES = [
   'make-before-break',
 ] as const;
 /** Invalidations that a broken driver might leave out when it takes a translation away. */
-export const OMITTED_FLUSHES = ['none', 'pasid-cache', 'iotlb'] as const;
+export const OMITTED_FLUSHES = ['none', 'pasid-cache', 'iotlb', 'device-tlb'] as const;
 
 /**
  * How a PASID of a device gets a page table: not at all; slots of the group (6.15); a table on the device (proposal of

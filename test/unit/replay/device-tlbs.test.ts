@@ -99,6 +99,22 @@ describe('PASIDs of devices with TLBs, moved under load', () => {
   });
 });
 
+describe('devices with TLBs, moved between tables under load', () => {
+  const recipe = ['pasids=0', 'fromStage=second', 'toStage=second', 'gapNs=40'];
+  const moved = async (set: readonly string[]) => (await run(await bundleOf('pasid', recipe), { set })).job;
+
+  it('use nothing of the old table once a switch is done', async () => {
+    const job = await moved([]);
+    expect(job.stale).toEqual([]);
+    expect(job.counters['dmar0']?.['model.device_tlb_invalidated']).toBeGreaterThan(0);
+  });
+
+  it('a driver that forgets the device TLB is found out', async () => {
+    const job = await moved(['behaviours.omitsFlush=device-tlb']);
+    expect(job.stale?.reduce((sum, { count }) => sum + count, 0)).toBeGreaterThan(0);
+  });
+});
+
 describe('a guest with demand paging', () => {
   it('gets every page by a page request, and none is lost', async () => {
     const { job } = await run(await bundleOf('pri'));

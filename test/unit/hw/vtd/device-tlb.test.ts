@@ -5,6 +5,7 @@
 import { describe, expect, test } from 'vitest';
 import { ATS_ENABLE, PciRegister } from '../../../../src/hw/pci-function.ts';
 import { DmaFlag } from '../../../../src/hw/unit.ts';
+import { TimePart } from '../../../../src/hw/vtd/counters.ts';
 import { FaultReason } from '../../../../src/hw/vtd/fault-reasons.ts';
 import { FSTS_REG, IQERCD_REG } from '../../../../src/hw/vtd/registers.ts';
 import { DeviceUnderTest, descriptors, type TestOutcome, WHOLE_DEVICE } from '../../../support/device-under-test.ts';
@@ -133,6 +134,19 @@ describe('an unloaded device with ATS', () => {
     const { dut } = bench(['endpoint.deviceTlb.entries=1', 'endpoint.deviceTlb.ways=1']);
     dut.run([{ page: 0x1000 }, { page: 0x1001, at: 5000 }, { page: 0x1000, at: 9000 }]);
     expect(dut.unit.counters()).toMatchObject({ 'model.device_tlb_hit': 0, 'model.device_tlb_evicted': 2 });
+  });
+});
+
+describe('time', () => {
+  test('the parts of the time of all requests add up to what passed, also of those that were refused', () => {
+    const { dut, table } = bench();
+    table.map(0x1010, 0x700, 1);
+    const pages = [0x1000, 0x1001, 0x1000, 0x9000, 0x1010, 0x1010, 0x200003, 0x200004];
+    const rows = pages.map((page, index) => ({ page, at: 5000 * index, write: index % 3 === 2 }));
+    const spent = dut.run(rows).reduce((sum, { done }, index) => sum + Math.round((done - 5000 * index) * 1000), 0);
+    const parts = Object.values(TimePart).reduce((sum, part) => sum + dut.unit.times.total(part), 0n);
+    expect(parts).toBe(BigInt(spent));
+    expect(dut.unit.times.total(TimePart.deviceTlb)).toBeGreaterThan(0n);
   });
 });
 
