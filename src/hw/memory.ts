@@ -12,6 +12,7 @@
 import type { Pfn } from '../address.ts';
 import { assert } from '../assert.ts';
 import type { Tick } from '../units.ts';
+import { LinearMemory } from './linear-memory.ts';
 
 /** First page frame number of modelled memory: 1 TiB. Recorded data pages must lie below. */
 export const TABLE_FRAME_BASE = 0x1000_0000;
@@ -29,13 +30,19 @@ export class PhysicalMemory {
    * All words; frame `slot` occupies `[slot * 1024, slot * 1024 + 1024)`. The array is replaced when memory grows:
    * hold it in a local only while nothing can allocate.
    */
-  words = new Int32Array(INITIAL_FRAMES * WORDS_PER_FRAME);
+  words: Int32Array;
+  /** What {@link words} is part of: state of the units may live beside it. */
+  readonly linear = new LinearMemory();
 
   #frameCount = 0;
   #liveFrames = 0;
   readonly #free: number[] = [];
   /** Watchers by word index. Looked up on hardware writes only, never on a walk. */
   readonly #watchers = new Map<number, WordWatcher[]>();
+
+  constructor() {
+    this.words = this.linear.int32(INITIAL_FRAMES * WORDS_PER_FRAME);
+  }
 
   /** [frames] Frames in use. */
   get liveFrames(): number {
@@ -64,9 +71,7 @@ export class PhysicalMemory {
     this.#liveFrames += count;
     const needed = this.#frameCount * WORDS_PER_FRAME;
     if (needed > this.words.length) {
-      const grown = new Int32Array(Math.max(needed, this.words.length * 2));
-      grown.set(this.words);
-      this.words = grown;
+      this.words = this.linear.extended(this.words, Math.max(needed, this.words.length * 2));
     }
     return (TABLE_FRAME_BASE + slot) as Pfn;
   }

@@ -75,7 +75,7 @@ export class DmaFeed {
     this.#batchRows = options.batchRows;
     this.#skewRows = options.devices.length > 1 ? (options.skewRows ?? DEFAULT_SKEW_ROWS) : 0;
     this.#lookaheadChunks = Math.ceil(this.#skewRows / options.chunkRows);
-    this.#window = new ChunkWindow(options.chunks, options.chunkRows, this.#skewRows > 0);
+    this.#window = new ChunkWindow(options.chunks, options.chunkRows, options.unit);
     const ringRows = HISTORY_ROWS + 2 * this.#skewRows + 4 * options.chunkRows;
     this.#doneTicks = new TickRing(ringRows);
     this.#issueTicks = new TickRing(this.#skewRows > 0 ? ringRows : 0);

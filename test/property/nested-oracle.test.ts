@@ -8,6 +8,7 @@ import { descriptors } from '../support/device-under-test.ts';
 import { NestedOracle } from '../support/nested-oracle.ts';
 import { NESTED_DID, NestedScene, NO_PAGING_CACHES } from '../support/nested-scene.ts';
 import { FAULT, type OracleMapping } from '../support/oracle-translator.ts';
+import { seeded } from '../support/property-seed.ts';
 
 /** Device pages: neighbours, other 2 MiB, 1 GiB and 512 GiB regions. Guest pages likewise. */
 const PAGES = [0x2ff, 0x100, 0x101, 0x8ff, 0x40100, 0x8000101];
@@ -95,6 +96,6 @@ test.each([
         }
       }
     }),
-    { numRuns: 80 },
+    seeded(300),
   );
 });

@@ -58,6 +58,8 @@ export const ROUND_NUMBERS: readonly string[] = [
 export interface TestDma {
   /** [ns] Earliest issue. */
   readonly at?: number;
+  /** [ps] Earliest issue, exactly; instead of {@link at}. */
+  readonly atTick?: number;
   readonly device?: number;
   readonly pasid?: number;
   /** [4 KiB pages] */
@@ -82,6 +84,13 @@ export interface TestOutcome {
   readonly done: number;
 }
 
+/** A {@link TestOutcome} with exact ticks. */
+export interface ArrivedOutcome extends TestOutcome {
+  /** [ps] */
+  readonly readyTick: number;
+  readonly doneTick: number;
+}
+
 const OUTCOMES = Object.keys(DmaOutcome) as (keyof typeof DmaOutcome)[];
 
 /** Options of {@link DeviceUnderTest}. */
@@ -91,6 +100,10 @@ export interface DeviceUnderTestOptions {
   readonly devices?: number;
   readonly deferred?: boolean;
   readonly profile?: unknown;
+  /** See VtdUnitOptions. */
+  readonly plainRows?: boolean;
+  /** Changes the resolved profile: geometries that need no decoding. */
+  readonly config?: (resolved: VtdConfig) => VtdConfig;
   /** Devices with ATS, and whether they can ask for pages; ATS is on once {@link DeviceUnderTest.enableAts} was called. */
   readonly endpoints?: readonly { readonly device: number; readonly pri?: boolean }[];
 }
@@ -111,7 +124,9 @@ export class DeviceUnderTest {
 
   constructor(options: DeviceUnderTestOptions = {}) {
     const overrides = options.profile === undefined ? [...ROUND_NUMBERS, ...(options.set ?? [])] : options.set;
-    const { config } = resolveHardwareProfile(options.profile ?? VTD_BDW, overrides ?? []);
+    const resolved = resolveOnce(options.profile ?? VTD_BDW, overrides ?? []);
+    const config = options.config?.(resolved) ?? resolved;
+    this.config = config;
     this.sourceIds = Array.from({ length: options.devices ?? 2 }, (_, index) => sourceId(1, index, 0));
     this.unit = new VtdUnit({
       name: 'dmar0',
@@ -120,6 +135,7 @@ export class DeviceUnderTest {
       timeline: this.timeline,
       deviceSourceIds: this.sourceIds,
       queueMode: options.deferred === true ? 'deferred' : 'timed',
+      plainRows: options.plainRows ?? true,
       endpoints: (options.endpoints ?? []).map(({ device, pri }) => ({
         device,
         sourceId: this.sourceIds[device] as number,
@@ -161,6 +177,27 @@ export class DeviceUnderTest {
   /** Runs one DMA. */
   issue(row: TestDma): TestOutcome {
     return this.run([row])[0] as TestOutcome;
+  }
+
+  /**
+   * [ps] Issues one DMA so that it reaches the unit at `arriveTick`: its device's link and window must be free. Answers
+   * with ticks relative to arrival.
+   */
+  issueToArrive(arriveTick: number, row: TestDma): ArrivedOutcome {
+    const flight = this.#flightTicks(row);
+    const { input, out } = columns([{ ...row, atTick: arriveTick - flight }]);
+    while (this.unit.translate(input, 0, 1, this.timeline.next, out) === 0) this.timeline.run();
+    const arrived = out.arriveTick[0] as number;
+    if (arrived !== arriveTick) throw new Error(`arrived at ${arrived} ps instead of ${arriveTick} ps`);
+    return { ...outcomeOf(out, 0), readyTick: out.readyTick[0] as number, doneTick: out.doneTick[0] as number };
+  }
+
+  /** [ps] From issue to arrival of the first TLP: one TLP on the wire, and the way. */
+  #flightTicks(row: TestDma): number {
+    const { link } = this.config;
+    const bytes = row.bytes ?? 64;
+    const payload = row.write === true ? Math.min(bytes, link.maxPayloadBytes) : link.dllpBytes;
+    return Math.round((link.requestHeaderBytes + payload) * link.psPerByte) + link.oneWayTicks;
   }
 
   /** Submits descriptors (u32 words each) and a wait descriptor at `atNs`; returns when the status was written [ns]. */
@@ -212,6 +249,18 @@ export class DeviceUnderTest {
   }
 }
 
+const RESOLVED = new Map<unknown, Map<string, VtdConfig>>();
+
+/** Properties build thousands of units of a few profiles. */
+function resolveOnce(profile: unknown, overrides: readonly string[]): VtdConfig {
+  const known = RESOLVED.get(profile) ?? new Map<string, VtdConfig>();
+  RESOLVED.set(profile, known);
+  const key = overrides.join(' ');
+  const config = known.get(key) ?? resolveHardwareProfile(profile, overrides).config;
+  known.set(key, config);
+  return config;
+}
+
 /** Becomes known when the status word has been written. */
 export interface SubmissionHandle {
   doneNs: number | undefined;
@@ -222,7 +271,7 @@ export function columns(rows: readonly TestDma[]): { input: DmaColumns; out: Res
   const count = rows.length;
   const input: DmaColumns = {
     rowCount: count,
-    notBefore: Float64Array.from(rows, (row) => (row.at ?? 0) * 1000),
+    notBefore: Float64Array.from(rows, (row) => row.atTick ?? (row.at ?? 0) * 1000),
     device: Uint16Array.from(rows, (row) => row.device ?? 0),
     pasid: Uint32Array.from(rows, (row) => row.pasid ?? 0),
     iova: new Uint32Array(count * 2),
@@ -296,6 +345,8 @@ export const descriptors = {
     0,
   ],
   pasidCache: (did: number, pasid: number): number[] => [((did << 16) | 0x17) >>> 0, pasid, 0, 0],
+  pasidCacheDomain: (did: number): number[] => [((did << 16) | 0x07) >>> 0, 0, 0, 0],
+  pasidCacheGlobal: (): number[] => [0x37, 0, 0, 0],
 } as const;
 
 /** Everything of a device TLB. */

@@ -40,6 +40,7 @@ export interface MachineOptions {
   readonly queueDelayTicks?: number;
   /** Name of a hardware profile: a full unit with these registers instead of a bare queue. */
   readonly hardware?: string;
+  readonly hardwareOverrides?: readonly string[];
   /** Every device has ATS, with or without page requests, down to its configuration registers (full units only). */
   readonly endpoints?: { readonly pri: boolean };
 }
@@ -60,7 +61,7 @@ function fullUnit(options: MachineOptions, memory: PhysicalMemory, kernel: Kerne
     const value = BigInt(`0x${hex}`);
     return [Number(value & 0xffff_ffffn), Number(value >> 32n)];
   };
-  const { config } = hardwareProfile(options.hardware as string);
+  const { config } = hardwareProfile(options.hardware as string, options.hardwareOverrides ?? []);
   const deviceSourceIds = Array.from({ length: options.deviceCount ?? 1 }, (_, index) => sourceId(index + 1, 0, 0));
   return new VtdUnit({
     name: 'dmar0',

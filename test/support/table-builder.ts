@@ -68,6 +68,13 @@ export class TestPageTable {
   }
 }
 
+/** What an entry says of a page table. */
+export interface TableRoot {
+  readonly root: Pfn;
+  readonly levels: number;
+  readonly stage: 'first' | 'second';
+}
+
 /** Root and context tables in legacy mode, or root, context and PASID tables in scalable mode. */
 export class TestContextTables {
   readonly root: Pfn;
@@ -81,7 +88,7 @@ export class TestContextTables {
   }
 
   /** Legacy: binds a source id to a second-stage table; `type` as TranslationType. */
-  setLegacy(sourceId: number, table: TestPageTable, domainId: number, type = 0): void {
+  setLegacy(sourceId: number, table: TableRoot, domainId: number, type = 0): void {
     const { frame, word } = this.#context(sourceId);
     const width = table.levels - 2;
     this.#memory.writeQword(frame, word + 2, width | (domainId << LegacyContext.didShift), 0);
@@ -102,7 +109,7 @@ export class TestContextTables {
   }
 
   /** Scalable: binds (source id, PASID); PASID 0 is also what requests without PASID use. */
-  setPasid(sourceId: number, pasid: number, table: TestPageTable | undefined, domainId: number, flags = 0): void {
+  setPasid(sourceId: number, pasid: number, table: TableRoot | undefined, domainId: number, flags = 0): void {
     const { frame, word } = this.#pasidEntry(sourceId, pasid);
     const memory = this.#memory;
     for (let at = 0; at < PasidEntry.words; at++) memory.writeWord(frame, word + at, 0);
@@ -125,7 +132,7 @@ export class TestContextTables {
     sourceId: number,
     pasid: number,
     first: { readonly root: number; readonly levels: number },
-    second: TestPageTable,
+    second: TableRoot,
     domainId: number,
     flags = 0,
   ): void {

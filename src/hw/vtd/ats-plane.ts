@@ -246,7 +246,7 @@ export class AtsPlane {
     const done = ticks[LinkTick.done]!;
     if (translations.entry >= 0) endpoint.tlb.use(translations.entry, done);
     times.low[TimePart.memory]! += done - ready;
-    if (done > this.#plain.lastDoneTick) this.#plain.lastDoneTick = done;
+    this.#plain.noteDone(done);
   }
 
   /** There is no translation: the device drops the request when it learns that, and nothing goes out. */

@@ -22,11 +22,15 @@ export class ContextCache {
   faultHidden = false;
   /** Requester index of the entry that the last {@link read} replaced, or -1. */
   replacedRequester = -1;
+  /** [ps] From when the entry found by the last {@link lookup} can be used: a read of it may be under way. */
+  readyTick = 0;
 
   readonly #cache: SetAssoc | undefined;
   readonly #contents: Int32Array;
   readonly #memory: PhysicalMemory;
   readonly #codes: FaultCodes;
+  /** Entry that the last {@link read} filled, or -1. */
+  #filled = -1;
 
   constructor(geometry: CacheGeometry | undefined, memory: PhysicalMemory, codes: FaultCodes) {
     this.#cache = geometry && new SetAssoc(geometry, NO_GENERATIONS);
@@ -37,7 +41,16 @@ export class ContextCache {
 
   /** Finds a cached entry into {@link words}; false when there is none. */
   lookup(sourceId: number): boolean {
-    return this.#take(this.#cache?.find(sourceId, 0, 0) ?? -1);
+    this.#filled = -1;
+    const entry = this.#cache?.find(sourceId, 0, 0) ?? -1;
+    this.readyTick = entry < 0 ? 0 : this.#cache!.readyTick[entry]!;
+    return this.#take(entry);
+  }
+
+  /** What the last {@link read} cached can be used from `atTick` on. */
+  validFrom(atTick: number): void {
+    if (this.#filled >= 0) this.#cache!.readyTick[this.#filled] = atTick;
+    this.#filled = -1;
   }
 
   /** As {@link lookup}, leaving the recency order alone. */
@@ -55,6 +68,8 @@ export class ContextCache {
     if (this.fault !== FaultReason.none || this.#cache === undefined) return;
     const entry = this.#cache.fill(sourceId, 0, 0, requester, 0);
     this.replacedRequester = this.#cache.replacedValue0;
+    this.#filled = entry;
+    this.#cache.readyTick[entry] = 0;
     this.#contents.set(this.words, entry * ENTRY_WORDS);
   }
 
@@ -118,6 +133,7 @@ export class ContextCache {
     this.invalidate(sourceId);
     if (this.#cache === undefined) return;
     const entry = this.#cache.fill(sourceId, 0, 0, requester, 0);
+    this.#cache.readyTick[entry] = 0;
     this.#contents.set(words, entry * ENTRY_WORDS);
   }
 

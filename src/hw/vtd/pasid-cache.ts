@@ -2,6 +2,9 @@
  * PASID cache: PASID-table entries by (source id, PASID), with the entry's domain id as an attribute (VT-d spec 6.2.3),
  * and the walk that fills it: PASID-directory entry, then PASID entry (VT-d spec 3.4.3, 9.5, 9.6). Only present entries
  * are cached.
+ *
+ * APPROX: hardware reads an entry as four 128-bit pieces, here at one instant: a request sees the entry as it is between
+ * two stores of software, torn or not, but no store falls between two pieces of one read.
  */
 import { type PhysicalMemory, WORDS_PER_FRAME } from '../memory.ts';
 import { type CacheGeometry, SetAssoc } from '../set-assoc.ts';
@@ -23,11 +26,15 @@ export class PasidCache {
   /** Source id and PASID of the entry that the last {@link read} replaced; -1 when none. */
   replacedSource = -1;
   replacedPasid = -1;
+  /** [ps] From when the entry found by the last {@link lookup} can be used: a read of it may be under way. */
+  readyTick = 0;
 
   readonly #cache: SetAssoc | undefined;
   readonly #contents: Int32Array;
   readonly #memory: PhysicalMemory;
   readonly #codes: FaultCodes;
+  /** Entry that the last {@link read} filled, or -1. */
+  #filled = -1;
 
   constructor(geometry: CacheGeometry | undefined, memory: PhysicalMemory, codes: FaultCodes) {
     this.#cache = geometry && new SetAssoc(geometry, NO_GENERATIONS);
@@ -38,7 +45,16 @@ export class PasidCache {
 
   /** Finds a cached entry into {@link words}; false when there is none. */
   lookup(sourceId: number, pasid: number): boolean {
-    return this.#take(this.#cache?.find(sourceId, pasid, 0) ?? -1);
+    this.#filled = -1;
+    const entry = this.#cache?.find(sourceId, pasid, 0) ?? -1;
+    this.readyTick = entry < 0 ? 0 : this.#cache!.readyTick[entry]!;
+    return this.#take(entry);
+  }
+
+  /** What the last {@link read} cached can be used from `atTick` on. */
+  validFrom(atTick: number): void {
+    if (this.#filled >= 0) this.#cache!.readyTick[this.#filled] = atTick;
+    this.#filled = -1;
   }
 
   /** As {@link lookup}, leaving the recency order alone. */
@@ -53,6 +69,8 @@ export class PasidCache {
     this.replacedPasid = -1;
     if (this.fault !== FaultReason.none || this.#cache === undefined) return;
     const entry = this.#cache.fill(sourceId, pasid, 0, sourceId, 0);
+    this.#filled = entry;
+    this.#cache.readyTick[entry] = 0;
     if (this.#cache.replacedValue0 >= 0) {
       this.replacedSource = this.#cache.replacedValue0;
       this.replacedPasid = this.#cache.replacedKey1;

@@ -35,6 +35,8 @@ export class BindingResolver {
   fault: number = FaultReason.none;
   /** Whether everything the last binding came from is cached, so that it may be kept. */
   cached = false;
+  /** [ps] From when what the last {@link resolve} found cached can be used: others may still be reading it. */
+  readyTick = 0;
 
   readonly #memory: PhysicalMemory;
   readonly #spaces: AddressSpaces;
@@ -43,6 +45,8 @@ export class BindingResolver {
   readonly #cachesContexts: boolean;
   readonly #cachesPasids: boolean;
   readonly #spacesExhausted: () => void;
+  /** Reads of the last {@link resolve} after those of its context entry. */
+  #pasidReads = 0;
 
   constructor(
     config: VtdConfig,
@@ -74,8 +78,11 @@ export class BindingResolver {
     bindings.faultsHidden[slot] = 0;
     counts[Counter.ctxt_cache_lookup]!++;
     let reads = 0;
+    this.readyTick = 0;
+    this.#pasidReads = 0;
     if (contexts.lookup(sourceId)) {
       counts[Counter.ctxt_cache_hit]!++;
+      this.readyTick = contexts.readyTick;
     } else {
       contexts.read(sourceId, requester, this.rootPfn, this.scalable);
       reads = contexts.reads;
@@ -91,6 +98,12 @@ export class BindingResolver {
     reads += this.scalable ? this.#bindScalable(slot, sourceId) : this.#bindLegacy(slot);
     counts[Counter.iommu_mrds]! += reads;
     return reads;
+  }
+
+  /** The entries of the last {@link resolve} have been read at `atTick`, the PASID entry last; [ps] `readTicks` a read. */
+  entriesRead(atTick: number, readTicks: number): void {
+    this.contexts.validFrom(atTick - this.#pasidReads * readTicks);
+    this.pasids.validFrom(atTick);
   }
 
   /**
@@ -168,9 +181,11 @@ export class BindingResolver {
     let reads = 0;
     if (pasids.lookup(sourceId, pasid)) {
       counts[Counter.pasid_cache_hit]!++;
+      this.readyTick = Math.max(this.readyTick, pasids.readyTick);
     } else {
       pasids.read(sourceId, pasid, this.contexts.words);
       reads = pasids.reads;
+      this.#pasidReads = reads;
       if (pasids.replacedSource >= 0) this.dropPasid(pasids.replacedSource, pasids.replacedPasid);
       if (pasids.fault !== FaultReason.none) {
         if (pasids.faultHidden) bindings.faultsHidden[slot] = 1;

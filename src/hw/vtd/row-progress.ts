@@ -2,6 +2,7 @@
  * DMA rows that span pages: what is known of a row while some of its pieces are still to come. One row per device can be
  * in progress, since a device issues its rows in order.
  */
+import { type ArraySource, HEAP_ARRAYS } from '../linear-memory.ts';
 import { DmaOutcome, type ResultColumns } from '../unit.ts';
 
 const SEVERITY = new Uint8Array(6);
@@ -27,8 +28,8 @@ export class RowProgress {
   readonly #pfnLow: Uint32Array;
   readonly #pfnHigh: Uint32Array;
 
-  constructor(deviceCount: number) {
-    this.bytesDone = new Int32Array(deviceCount);
+  constructor(deviceCount: number, arrays: ArraySource = HEAP_ARRAYS) {
+    this.bytesDone = arrays.int32(deviceCount);
     this.#issue = new Float64Array(deviceCount);
     this.#arrive = new Float64Array(deviceCount);
     this.#ready = new Float64Array(deviceCount);

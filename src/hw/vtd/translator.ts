@@ -43,7 +43,7 @@ export const ROOT_PROT = PROT_READ | PROT_WRITE;
 
 /** The translation path of one unit. */
 export class Translator {
-  readonly spaces = new AddressSpaces();
+  readonly spaces: AddressSpaces;
   readonly bindings: Bindings;
   readonly iotlb: Iotlb;
   readonly ssPaging: PagingCaches;
@@ -51,8 +51,9 @@ export class Translator {
   readonly resolver: BindingResolver;
   readonly walker: Walker;
   readonly nested: NestedWalker;
+  readonly schedule: WalkSchedule;
   readonly counters: UnitCounters;
-  readonly times = new TimeSums();
+  readonly times: TimeSums;
   readonly config: VtdConfig;
   /** Outcome of the last {@link translate}, by {@link Result}. */
   readonly result = new Int32Array(6);
@@ -66,10 +67,9 @@ export class Translator {
   translatedTlps = 0;
 
   readonly #timing: TranslationTiming;
-  readonly #schedule: WalkSchedule;
   readonly #faults: FaultRecorder;
-  /** The binding just resolved may be kept: its entries are cached. */
-  #keepBinding = false;
+  /** This request's binding was resolved for it. */
+  #resolved = false;
 
   constructor(
     config: VtdConfig,
@@ -83,21 +83,24 @@ export class Translator {
     this.counters = counters;
     this.#timing = config.translation;
     this.#faults = faults;
-    this.iotlb = new Iotlb(config.iotlb, this.spaces, config.iotlbRules);
-    this.ssPaging = new PagingCaches(config.pagingCaches, this.spaces);
-    this.fsPaging = new PagingCaches(config.pagingCaches, this.spaces);
+    const { linear } = memory;
+    this.spaces = new AddressSpaces(linear);
+    this.times = new TimeSums(linear);
+    this.iotlb = new Iotlb(config.iotlb, this.spaces, config.iotlbRules, linear);
+    this.ssPaging = new PagingCaches(config.pagingCaches, this.spaces, linear);
+    this.fsPaging = new PagingCaches(config.pagingCaches, this.spaces, linear);
     this.resolver = new BindingResolver(config, memory, this.spaces, bindings, counters, () => this.#flushAll());
     this.walker = new Walker(memory, config.faultCodes);
     this.nested = new NestedWalker(memory, this);
-    this.#schedule = new WalkSchedule(config.translation, counters, this.times);
-    this.ticks = this.#schedule.ticks;
+    this.schedule = new WalkSchedule(config.translation, counters, this.times, linear);
+    this.ticks = this.schedule.ticks;
   }
 
   /**
    * Translates the page (`low`, `high` = page number words) for a slot. `ticks[arrival]` is when the request's first TLP
-   * reached the unit, `tlps` how many it has, `absent` that its lookup failed. Answers in {@link result}, `ticks[ready]`. @hot
+   * reached the unit, `tlps` how many it has. Answers in {@link result}, `ticks[ready]`. @hot
    */
-  translate(slot: number, low: number, high: number, flags: number, tlps: number, absent = false): void {
+  translate(slot: number, low: number, high: number, flags: number, tlps: number): void {
     const { result, ticks } = this;
     result[Result.reads] = 0;
     result[Result.fault] = 0;
@@ -125,30 +128,36 @@ export class Translator {
     counts[Count.iotlb_lookup]! += tlps;
     counts[Count.iotlb_hit]! += tlps - 1;
     if (this.config.iotlbRules.tag === 'source') this.#translateBySource(slot, low, high, flags, tlps);
-    else this.#translateByDomain(slot, low, high, flags, tlps, absent);
+    else this.#translateByDomain(slot, low, high, flags, tlps);
   }
 
-  #translateByDomain(slot: number, low: number, high: number, flags: number, tlps: number, absent: boolean): void {
-    const { bindings, ticks } = this;
-    let contextReads = 0;
-    const arrival = ticks[Walk.arrival]!;
+  /**
+   * Finds out what translates the slot's requests: known, being read for another request, or to be resolved for this
+   * one, which may fault. Memory reads made.
+   */
+  #bind(slot: number): number {
+    const { bindings } = this;
+    const arrival = this.ticks[Walk.arrival]!;
     const bound = bindings.readyTick[slot]!;
-    let remembered = true;
-    if (arrival < bound) {
-      if (bound === NEVER) {
-        bindings.keepEarlier(slot, arrival);
-        remembered = false;
-        contextReads = this.resolver.resolve(slot);
-        if (this.resolver.fault !== Reason.none) {
-          this.#contextFault(slot, low, high, flags, contextReads);
-          return;
-        }
-        this.#keepBinding = this.resolver.cached;
-      } else {
-        // Another request is fetching the entries: join it.
-        ticks[Walk.from] = bound;
-        this.times.low[Part.walkQueue]! += bound - arrival;
-      }
+    if (arrival >= bound) return 0;
+    if (bound !== NEVER) {
+      this.#waitFor(bound);
+      return 0;
+    }
+    bindings.keepEarlier(slot, arrival);
+    const reads = this.resolver.resolve(slot);
+    this.#resolved = true;
+    this.#waitFor(this.resolver.readyTick);
+    return reads;
+  }
+
+  #translateByDomain(slot: number, low: number, high: number, flags: number, tlps: number): void {
+    const { bindings } = this;
+    const contextReads = this.#bind(slot);
+    const remembered = !this.#resolved;
+    if (this.#resolved && this.resolver.fault !== Reason.none) {
+      this.#contextFault(slot, low, high, flags, contextReads);
+      return;
     }
     if ((flags & Flag.translationRequest) !== 0 && bindings.deviceTlb[slot] === 0) {
       this.#refuseDevice(slot, low, high, flags, contextReads);
@@ -165,7 +174,7 @@ export class Translator {
       this.#fault(slot, low, high, flags, this.widthFault(slot), true);
       return;
     }
-    const entry = absent && pages === high ? -1 : this.iotlb.lookup(bindings.space[slot]!, low, pages);
+    const entry = this.iotlb.lookup(bindings.space[slot]!, low, pages);
     if (entry >= 0) {
       if (this.permits(entry, flags)) {
         this.#finishContext(slot, contextReads, flags);
@@ -185,20 +194,10 @@ export class Translator {
    */
   #translated(slot: number, low: number, high: number, flags: number, tlps: number): void {
     const { bindings, ticks } = this;
-    const arrival = ticks[Walk.arrival]!;
-    const bound = bindings.readyTick[slot]!;
-    let contextReads = 0;
-    if (bound === NEVER) {
-      bindings.keepEarlier(slot, arrival);
-      contextReads = this.resolver.resolve(slot);
-      if (this.resolver.fault !== Reason.none) {
-        this.#contextFault(slot, low, high, flags, contextReads);
-        return;
-      }
-      this.#keepBinding = this.resolver.cached;
-    } else if (arrival < bound) {
-      ticks[Walk.from] = bound;
-      this.times.low[Part.walkQueue]! += bound - arrival;
+    const contextReads = this.#bind(slot);
+    if (this.#resolved && this.resolver.fault !== Reason.none) {
+      this.#contextFault(slot, low, high, flags, contextReads);
+      return;
     }
     if (bindings.deviceTlb[slot] === 0) {
       this.#refuseDevice(slot, low, high, flags, contextReads);
@@ -275,7 +274,7 @@ export class Translator {
   ): void {
     const { bindings, ticks, walker } = this;
     const counts = this.counters.values;
-    const schedule = this.#schedule;
+    const schedule = this.schedule;
     const space = bindings.space[slot]!;
     const kind = bindings.kind[slot]!;
     const first = kind !== Kind.secondStage;
@@ -343,6 +342,13 @@ export class Translator {
     else this.nested.walk(slot, table, level, prot, low, high, flags);
   }
 
+  /** Reclaims entries of past generations in the caches of translations. */
+  settle(): void {
+    this.iotlb.cache.settle();
+    this.ssPaging.settle();
+    this.fsPaging.settle();
+  }
+
   /** Answers with an IOTLB entry. */
   answerEntry(entry: number, low: number): void {
     const { values } = this.iotlb.cache;
@@ -391,8 +397,8 @@ export class Translator {
   #finishContext(slot: number, contextReads: number, flags: number): void {
     const { ticks } = this;
     if (contextReads > 0) {
-      this.#schedule.begin();
-      this.#schedule.end(contextReads, 0, (flags & Flag.write) !== 0);
+      this.schedule.begin();
+      this.schedule.end(contextReads, 0, (flags & Flag.write) !== 0);
       this.result[Result.reads] = contextReads;
     } else {
       ticks[Walk.bound] = ticks[Walk.from]!;
@@ -401,15 +407,26 @@ export class Translator {
     this.#bound(slot);
   }
 
-  /** The binding resolved for this request can be used by others from `ticks[bound]` on, if its entries were cached. */
+  /** Entries that this request needs are being read for another until `readyTick`. */
+  #waitFor(readyTick: number): void {
+    const { ticks } = this;
+    const waited = readyTick - ticks[Walk.from]!;
+    if (waited <= 0) return;
+    this.times.low[Part.walkQueue]! += waited;
+    ticks[Walk.from] = readyTick;
+  }
+
+  /** The entries read for this request, and its binding if they are cached, can be used from `ticks[bound]` on. */
   #bound(slot: number): void {
-    if (!this.#keepBinding) return;
-    this.#keepBinding = false;
-    this.bindings.readyTick[slot] = this.ticks[Walk.bound]!;
+    if (!this.#resolved) return;
+    this.#resolved = false;
+    const { resolver } = this;
+    const boundTick = this.ticks[Walk.bound]!;
+    resolver.entriesRead(boundTick, this.#timing.walkReadTicks);
+    if (resolver.cached && resolver.fault === Reason.none) this.bindings.readyTick[slot] = boundTick;
   }
 
   #contextFault(slot: number, low: number, high: number, flags: number, reads: number): void {
-    this.#keepBinding = false;
     this.#finishContext(slot, reads, flags);
     this.#fault(slot, low, high, flags, this.resolver.fault, false);
   }

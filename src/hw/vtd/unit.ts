@@ -8,7 +8,14 @@ import type { Timeline } from '../../timeline.ts';
 import type { Tick } from '../../units.ts';
 import type { PhysicalMemory } from '../memory.ts';
 import type { PciFunction } from '../pci-function.ts';
-import type { CounterSnapshot, DmaColumns, IommuUnit, ResultColumns } from '../unit.ts';
+import {
+  allocateBatch,
+  type CounterSnapshot,
+  type DmaBatch,
+  type DmaColumns,
+  type IommuUnit,
+  type ResultColumns,
+} from '../unit.ts';
 import { AtsEndpoints } from './ats-endpoints.ts';
 import { Bindings } from './binding.ts';
 import type { VtdConfig } from './config.ts';
@@ -35,6 +42,8 @@ export interface VtdUnitOptions {
   /** Requester id of every device of the machine, by device index; devices of other units never issue here. */
   readonly deviceSourceIds: readonly SourceId[];
   readonly queueMode?: QueueMode;
+  /** Whether plain rows are replayed by the compiled loop; the result is the same. Default true. */
+  readonly plainRows?: boolean;
   /** Devices with ATS behind this unit. Without time (deferred mode) there are none. */
   readonly endpoints?: readonly EndpointSpec[];
 }
@@ -57,13 +66,14 @@ export class VtdUnit implements IommuUnit {
 
   readonly #config: VtdConfig;
   readonly #bindings: Bindings;
-  readonly #counters = new UnitCounters();
+  readonly #counters: UnitCounters;
   readonly #faults: FaultRecorder;
   readonly #translator: Translator;
   readonly #executor: InvalidationExecutor;
   readonly #queue: InvalidationQueue;
   readonly #registers: RegisterFile;
   readonly #dataPlane: DataPlane;
+  readonly #memory: PhysicalMemory;
   readonly #pages: PageRequestQueue;
   /** Only where a device has ATS. */
   readonly #ats: AtsEndpoints | undefined;
@@ -73,7 +83,10 @@ export class VtdUnit implements IommuUnit {
     const config = mode === 'deferred' ? withoutTime(options.config) : options.config;
     this.name = options.name;
     this.#config = config;
-    this.#bindings = new Bindings(options.deviceSourceIds);
+    const { linear } = options.memory;
+    this.#memory = options.memory;
+    this.#counters = new UnitCounters(linear);
+    this.#bindings = new Bindings(options.deviceSourceIds, linear);
     this.#faults = new FaultRecorder(((config.cap[1] >>> 8) & 0xff) + 1, this.#counters);
     this.#translator = new Translator(config, options.memory, this.#bindings, this.#counters, this.#faults);
     this.#executor = new InvalidationExecutor(this.#translator);
@@ -100,7 +113,8 @@ export class VtdUnit implements IommuUnit {
       this.#faults,
       this.#pages,
     );
-    this.#dataPlane = new DataPlane(this.#translator, this.#queue, options.deviceSourceIds.length);
+    const { length } = options.deviceSourceIds;
+    this.#dataPlane = new DataPlane(this.#translator, this.#queue, options.memory, length, options.plainRows ?? true);
     this.#ats?.connect(this.#dataPlane, this.#queue, timeline);
   }
 
@@ -128,6 +142,11 @@ export class VtdUnit implements IommuUnit {
   /** Registers what is to happen when the invalidation queue reports an error (FSTS.ITE). */
   onQueueError(handler: (atTick: Tick) => void): void {
     this.#queue.onError = handler;
+  }
+
+  columns(capacityRows: number): DmaBatch {
+    const { linear } = this.#memory;
+    return allocateBatch(capacityRows, linear, linear);
   }
 
   mmioWrite(register: number, lo: number, hi: number, atTick: Tick): void {

@@ -1,6 +1,7 @@
 /** Which cached things survive which invalidation (VT-d spec 6.5.2), and from when on. */
 import { describe, expect, test } from 'vitest';
 import { DeviceUnderTest, descriptors, type TestOutcome } from '../../../support/device-under-test.ts';
+import { NO_PAGING_CACHES } from '../../../support/nested-scene.ts';
 import type { TestPageTable } from '../../../support/table-builder.ts';
 
 const DID = 7;
@@ -95,6 +96,27 @@ describe('IOTLB descriptors', () => {
     const dropped = bench.dut.unit.counters()['model.iotlb_invalidated'] ?? 0;
     expect(dropped).toBeGreaterThan(0);
     expect(dropped).toBeLessThanOrEqual(size);
+  });
+
+  test('a large page that a small entry hid is cached once: nothing of it is left', () => {
+    const bench = warm({ scalable: true, set: NO_PAGING_CACHES });
+    const [source] = bench.dut.sourceIds as [number];
+    const large = bench.dut.table();
+    large.map(0x1000, 0x40000, 3, 1);
+    bench.table.map(0x1100, 0x9000, 1);
+    access(bench, 0x1100);
+    bench.dut.contexts.setPasid(source, 0, large, DID);
+    invalidate(bench, descriptors.pasidCache(DID, 0));
+    // A neighbour brings the large page in; the write is refused by the small entry and walks to the large page again.
+    expect(access(bench, 0x1101).pageShift).toBe(21);
+    bench.now += 1000;
+    expect(bench.dut.issue({ page: 0x1100, at: bench.now, write: true })).toMatchObject({
+      outcome: 'miss',
+      pageShift: 21,
+    });
+    large.unmap(0x1000, 1);
+    invalidate(bench, descriptors.iotlbPages(DID, 0x1100));
+    expect(access(bench, 0x1100).outcome).toBe('fault');
   });
 
   test('a page inside a large page drops the large page', () => {
