@@ -179,6 +179,22 @@ describe('permissions', () => {
   });
 });
 
+test('a large page hidden by a smaller entry is not cached twice: one invalidation takes it', () => {
+  const { dut, table, source } = bench();
+  table.map(0x1010, 0x700, 1);
+  dut.issue({ page: 0x1010 });
+  // A superpage takes the place of the table of small ones, and nobody says so to the device.
+  table.map(0x1000, 0x9000, 3, 1);
+  dut.submit(3000, [descriptors.iotlbDomain(DID)]);
+  dut.settle();
+  expect(dut.issue({ page: 0x1011, at: 9000 })).toMatchObject({ outcome: 'miss', pageShift: 21 });
+  // The read-only 4 KiB entry hides the large one, and permits no write.
+  expect(dut.issue({ page: 0x1010, at: 12_000, write: true })).toMatchObject({ outcome: 'hit', pageShift: 21 });
+  dut.submit(20_000, [descriptors.deviceTlb(source, 0x1000)]);
+  dut.settle();
+  expect(dut.issue({ page: 0x1012, at: 30_000 }).outcome).toBe('hit');
+});
+
 describe('what the entries let in', () => {
   test('legacy: translation type without device TLB refuses requests and records the fault', () => {
     const { dut, table, source } = bench();
