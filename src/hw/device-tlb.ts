@@ -39,7 +39,7 @@ export class DeviceTlb {
     return -1;
   }
 
-  /** Stores a translation of 2^(9 `size`) pages, valid from `readyTick` on; there must be none. @hot */
+  /** Stores a translation of 2^(9 `size`) pages, valid from `readyTick` on. @hot */
   fill(
     space: number,
     size: number,
@@ -50,7 +50,12 @@ export class DeviceTlb {
     readyTick: number,
   ): number {
     const { cache, lastUse } = this;
-    const entry = cache.fill(keyLow(low, high, size), keyHigh(space, high, size), 0, value0, value1);
+    const key0 = keyLow(low, high, size);
+    const key1 = keyHigh(space, high, size);
+    // A smaller entry hid this one from the lookup and did not permit the access: an array has no key twice.
+    const known = size > 0 ? cache.peek(key0, key1, 0) : -1;
+    if (known >= 0) this.drop(known);
+    const entry = cache.fill(key0, key1, 0, value0, value1);
     cache.readyTick[entry] = readyTick;
     if (lastUse[entry]! > this.#replacedUse) this.#replacedUse = lastUse[entry]!;
     lastUse[entry] = 0;

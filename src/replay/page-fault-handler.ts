@@ -29,7 +29,7 @@ const MAP_FLAGS = MapFlag.fixedIova | MapFlag.writeable | MapFlag.readable;
 
 /** Where a handler's memory lies. */
 export interface HandlerMemory {
-  /** [bytes] User address of what backs IOVA 0. */
+  /** [bytes] User address of what backs IOVA 0; page tables that share a queue share the memory. */
   readonly userBase: bigint;
   /** [bytes] Mapped for one fault; a power of two of at least a page. */
   readonly blockBytes: bigint;
@@ -43,8 +43,8 @@ export class PageFaultHandler {
   readonly #fault: Fault;
   readonly #memory: HandlerMemory;
   readonly #diagnostics: Diagnostics;
-  /** Model id of the IOAS whose faults arrive here. */
-  ioasId = 0;
+  /** Model id of the IOAS that a device (by object id) is attached to with a PASID. */
+  readonly #ioasOf: (deviceId: number, pasid: number) => number;
   #running = false;
 
   constructor(
@@ -53,8 +53,10 @@ export class PageFaultHandler {
     context: IommufdContext,
     fault: Fault,
     memory: HandlerMemory,
+    ioasOf: (deviceId: number, pasid: number) => number,
     diagnostics: Diagnostics,
   ) {
+    this.#ioasOf = ioasOf;
     this.#kernel = kernel;
     this.#process = process;
     this.#context = context;
@@ -91,7 +93,8 @@ export class PageFaultHandler {
     const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
     let failed = false;
     for (let at = 0; at < bytes.length; at += FAULT_BYTES) {
-      const error = yield* this.#back(view.getBigUint64(at + 24, true));
+      const ioasId = this.#ioasOf(view.getUint32(at + 4, true), view.getUint32(at + 8, true));
+      const error = yield* this.#back(ioasId, view.getBigUint64(at + 24, true));
       if (error !== 0) failed = true;
       if ((view.getUint32(at, true) & LAST_PAGE) === 0) continue;
       const response = new DataView(new ArrayBuffer(RESPONSE_BYTES));
@@ -106,7 +109,7 @@ export class PageFaultHandler {
   }
 
   /** Memory behind the block of an IOVA, mapped. 0 or a negative errno. */
-  *#back(iova: bigint): KernelTask<number> {
+  *#back(ioasId: number, iova: bigint): KernelTask<number> {
     const { blockBytes, userBase } = this.#memory;
     const start = iova & ~(blockBytes - 1n);
     const userVa = userBase + start;
@@ -117,7 +120,6 @@ export class PageFaultHandler {
       if (error !== 0) return error;
     }
     yield this.#kernel.costs.ioctl;
-    const { ioasId } = this;
     const command = { flags: MAP_FLAGS, reserved: 0, ioasId, userVa, lengthBytes: blockBytes, iova: start };
     const error = yield* ioasMap(this.#context, this.#process, command);
     // Somebody else's fault has brought the block in.

@@ -50,8 +50,14 @@ interface OpenContext {
   /** Model id by recorded id. */
   readonly ids: Map<number, number>;
   readonly mappings: UserMappings;
-  /** Of the fault queue made last. */
-  handler: { readonly faultId: number; readonly user: PageFaultHandler } | undefined;
+  /** Model id of the fault queue made last; 0 = none. */
+  faultId: number;
+  /** Model id of the IOAS under page tables that send faults, by the table's model id. */
+  readonly faulting: Map<number, number>;
+  /** The same by device and PASID that it is attached to: {@link slotKey}. */
+  readonly attached: Map<number, number>;
+  /** Model id of bound devices by device index. */
+  readonly deviceIds: Map<number, number>;
 }
 
 /** System calls of one world; all user-space drivers share one process. */
@@ -167,14 +173,14 @@ export class VfioCalls {
           devId: this.#id(open, row.target),
           ptId: this.#id(open, row.object),
           data: hwptUserData(row),
-          faultId: open.handler?.faultId ?? 0,
+          faultId: open.faultId,
           outHwptId: 0,
         };
         open.mappings.place(row.object, row.frames, this.#process.memory);
         const result = yield* allocHwpt(context, command);
         this.#learn(open, row, result, command.outHwptId);
-        if (open.handler !== undefined && (row.flags & HwptAllocFlag.faultIdValid) !== 0) {
-          open.handler.user.ioasId = command.ptId;
+        if (result === 0 && (row.flags & HwptAllocFlag.faultIdValid) !== 0) {
+          open.faulting.set(command.outHwptId, command.ptId);
         }
         if (row.recordedObject !== NONE_U32) open.mappings.learnTable(row.recordedObject, row.object);
         return { result };
@@ -217,7 +223,7 @@ export class VfioCalls {
     const context = new IommufdContext(this.#kernel, this.#iommufd);
     const fd = this.#process.files.install(new IommufdFile(context));
     if (fd < 0) return { result: fd };
-    this.#contexts.set(row.context, { fd, context, ids: new Map(), mappings: new UserMappings(), handler: undefined });
+    this.#contexts.set(row.context, { fd, context, ids: new Map(), mappings: new UserMappings(), ...noFaults() });
     return { result: fd };
   }
 
@@ -263,7 +269,10 @@ export class VfioCalls {
       },
     };
     const result = yield* bindIommufd(file, this.#vfio, command, this.#process.files);
-    if (open !== undefined) this.#learn(open, row, result, deviceId);
+    if (open !== undefined) {
+      this.#learn(open, row, result, deviceId);
+      open.deviceIds.set(row.device, deviceId);
+    }
     return { result };
   }
 
@@ -285,6 +294,9 @@ export class VfioCalls {
       },
     });
     if (open !== undefined) {
+      const ioas = result === 0 ? open.faulting.get(this.#id(open, row.target)) : undefined;
+      const deviceId = open.deviceIds.get(row.device) ?? 0;
+      if (ioas !== undefined) open.attached.set(slotKey(deviceId, withPasid ? row.pasid : 0), ioas);
       this.#learn(open, row, result, pageTableId);
       if (row.recordedObject !== NONE_U32) open.mappings.learnTable(row.recordedObject, row.target);
     }
@@ -310,8 +322,10 @@ export class VfioCalls {
     this.#learn(open, row, result, command.outFaultId);
     const blockBytes = row.length > 0n ? row.length : BigInt(PAGE_SIZE);
     const memory = { userBase: row.userAddress > 0n ? row.userAddress : HANDLER_BASE, blockBytes };
-    const user = new PageFaultHandler(this.#kernel, this.#process, context, fault, memory, this.#diagnostics);
-    open.handler = { faultId: command.outFaultId, user };
+    const ioasOf = (deviceId: number, pasid: number): number => open.attached.get(slotKey(deviceId, pasid)) ?? 0;
+    // It lives as long as its queue, which it listens to.
+    new PageFaultHandler(this.#kernel, this.#process, context, fault, memory, ioasOf, this.#diagnostics);
+    open.faultId = command.outFaultId;
     return result;
   }
 
@@ -333,4 +347,13 @@ export class VfioCalls {
     this.#diagnostics.count(code);
     return SKIPPED;
   }
+}
+
+/** Key of a device and a PASID of its. */
+function slotKey(deviceId: number, pasid: number): number {
+  return deviceId * 1048576 + pasid;
+}
+
+function noFaults(): Pick<OpenContext, 'faultId' | 'faulting' | 'attached' | 'deviceIds'> {
+  return { faultId: 0, faulting: new Map(), attached: new Map(), deviceIds: new Map() };
 }

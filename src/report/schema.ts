@@ -90,7 +90,9 @@ const headlineSchema = z.strictObject({
   span_ns: z.number(),
   throughput_bytes_per_s: measure,
   dma_per_s: measure,
-  translation_share: measure.describe('Translation latency over DMA latency, both summed over all requests.'),
+  translation_share: measure.describe(
+    'Translation latency over DMA latency, both summed over all requests; with ATS the share of translation in the parts of time.',
+  ),
   iotlb_hit_share: measure,
   walks_per_dma: measure,
   memory_reads_per_dma: measure,

@@ -228,6 +228,24 @@ describe('I/O page faults', () => {
     expect(hardware.counters()['model.fault_records']).toBe(0);
   });
 
+  test.each([
+    ['v6.12', [false, true, false]],
+    ['v7.3', [true, true, true]],
+  ] as const)('%s: the device may ask before, while and after faults are handled: %j', (kernelName, expected) => {
+    const { driver, device, endpoint } = setUp({
+      kernel: kernelName,
+      registers: 'server',
+      endpoints: { pri: true },
+    });
+    const isOn = (): boolean => endpoint.priEnabled;
+    const seen = [isOn()];
+    driver.enableIopf(device);
+    seen.push(isOn());
+    driver.disableIopf(device);
+    seen.push(isOn());
+    expect(seen).toEqual(expected);
+  });
+
   test('pages of one row arrive as one group', () => {
     const { driver, respond, delivered, dma } = faulting('v7.3');
     respond((faults) => driver.respondToPageRequests(faults, 'invalid'));

@@ -4,20 +4,23 @@
  */
 import { expect, test } from 'vitest';
 import type { Pasid } from '../../src/address.ts';
+import { DmaOutcome } from '../../src/hw/unit.ts';
 import { IntelNestedDomain } from '../../src/stack/drivers/intel/nested-domain.ts';
 import { emptyGather, type PagingDomain } from '../../src/stack/iommu/ops.ts';
-import { intelMachine } from '../support/intel-machine.ts';
+import { columns, emptyResults } from '../support/device-under-test.ts';
+import { intelMachine, type MachineOptions } from '../support/intel-machine.ts';
 import { TestPageTable } from '../support/table-builder.ts';
 
 const OFFSET = 0xc00_0000;
 const PASID = 5 as Pasid;
 
-function setUp() {
+function setUp(options: MachineOptions = {}) {
   const machine = intelMachine({
     kernel: 'v7.3',
     hardware: 'vtd-bdw',
     registers: 'server',
     probe: { pasidBits: 20 },
+    ...options,
   });
   const { kernel, driver, devices, memory } = machine;
   const device = devices[0] as (typeof devices)[number];
@@ -38,7 +41,7 @@ function setUp() {
   const unit = machine.hardware as NonNullable<typeof machine.hardware>;
   const access = (page: number, pasid = 0) => unit.access(device.sourceIds[0] as never, pasid as Pasid, page, 1);
   kernel.run(driver.attach(device, driver.blockedDomain, undefined));
-  return { kernel, driver, device, parent, nested, guest, host, access };
+  return { kernel, driver, device, unit, parent, nested, guest, host, access };
 }
 
 test('a device reaches host memory through the guest, at its RID and at a PASID', () => {
@@ -84,4 +87,37 @@ test('a detached PASID translates no more', () => {
   expect(access(0x100, PASID).pfn).toBe(0x9000);
   kernel.run(driver.setPasid(device, PASID, driver.blockedDomain, nested));
   expect(access(0x100, PASID).fault).toBe(0x59);
+});
+
+test('a device TLB holds results of both stages: the guest flushes its pages, the host all of it', () => {
+  const { kernel, driver, device, unit, parent, nested, guest } = setUp({ endpoints: { pri: false } });
+  kernel.run(driver.attach(device, nested, undefined));
+  const dma = (page: number) => {
+    const { input } = columns([{ at: Math.ceil(kernel.now / 1000) + 100, page, write: true }]);
+    const out = emptyResults(1);
+    while (unit.translate(input, 0, 1, kernel.timeline.next, out) === 0) kernel.timeline.run();
+    kernel.timeline.runUntil(out.doneTick[0] as never);
+    return [out.outcome[0], out.pfn[0]];
+  };
+  dma(0x100);
+  dma(0x101);
+  guest.map(0x100, 0x41);
+  expect([dma(0x100), dma(0x101)]).toEqual([
+    [DmaOutcome.deviceHit, 0x9000],
+    [DmaOutcome.deviceHit, 0x9001],
+  ]);
+  const entry = new DataView(new ArrayBuffer(24));
+  entry.setBigUint64(0, 0x10_0000n, true);
+  entry.setBigUint64(8, 1n, true);
+  const bytes = new Uint8Array(entry.buffer);
+  kernel.run(nested.invalidateUser({ type: 0, entryLength: 24, entryCount: 1, bytes, done: 0 }));
+  expect([dma(0x100), dma(0x101)]).toEqual([
+    [DmaOutcome.miss, 0x9001],
+    [DmaOutcome.deviceHit, 0x9001],
+  ]);
+  // Which guest pages lie behind a host page nobody knows.
+  const gather = emptyGather(false);
+  kernel.run(parent.unmap(0x4_0000n, 0x1000n, gather));
+  kernel.run(parent.sync(gather));
+  expect([dma(0x100)[0], dma(0x101)[0]]).toEqual([DmaOutcome.miss, DmaOutcome.miss]);
 });

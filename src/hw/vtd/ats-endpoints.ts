@@ -2,9 +2,10 @@
 import { assert } from '../../assert.ts';
 import type { Timeline } from '../../timeline.ts';
 import type { CacheGeometry } from '../set-assoc.ts';
-import { AtsPlane, type TranslationWire } from './ats-plane.ts';
+import { AtsPlane } from './ats-plane.ts';
 import type { DataPlane } from './data-plane.ts';
 import { DeviceInvalidations, type MessageTiming } from './device-invalidations.ts';
+import type { TranslationWire } from './device-translations.ts';
 import { Endpoint, type EndpointCounts, type EndpointSpec } from './endpoint.ts';
 import { EndpointTimes } from './endpoint-times.ts';
 import type { EndpointMessages, InvalidationQueue } from './invalidation-queue.ts';

@@ -15,13 +15,12 @@ import type { Timeline } from '../../timeline.ts';
 import type { Tick } from '../../units.ts';
 import { DevicePort, LinkTick } from '../device-link.ts';
 import { type DmaColumns, DmaFlag, DmaOutcome, type ResultColumns } from '../unit.ts';
-import { BindingKind } from './binding.ts';
 import type { EndpointTiming } from './config.ts';
 import { TimePart } from './counters.ts';
 import type { DataPlane, SharedDeviceState } from './data-plane.ts';
+import { DeviceTranslations, type TranslationWire } from './device-translations.ts';
 import { type Endpoint, PageWait } from './endpoint.ts';
 import type { InvalidationQueue } from './invalidation-queue.ts';
-import { MAX_PAGE_HIGH, packValue1, VALUE_PFN_HIGH, VALUE_PROT_SHIFT, VALUE_SIZE_SHIFT } from './iotlb.ts';
 import { PageResponseValue } from './layout.ts';
 import type { PageRequests } from './page-requests.ts';
 import { Result, type Translator } from './translator.ts';
@@ -31,38 +30,17 @@ import { WalkTick } from './walk-schedule.ts';
 const RUN_ROWS = 64;
 const RECORDED_AS_SUCH = DmaFlag.translationRequest | DmaFlag.translated;
 
-/** [ps] Wire time of a translation request, and of its answer. */
-export interface TranslationWire {
-  readonly requestTicks: number;
-  readonly answerTicks: number;
-}
-
-/** What asking for a translation came to. */
-const Asked = { granted: 0, refused: 1, waits: 2 } as const;
-
 /** The plane of one unit. */
 export class AtsPlane {
   readonly #plain: DataPlane;
   readonly #shared: SharedDeviceState;
   readonly #translator: Translator;
-  readonly #queue: InvalidationQueue;
   readonly #timeline: Timeline;
   readonly #timing: EndpointTiming;
-  readonly #wire: TranslationWire;
+  readonly #translations: DeviceTranslations;
   readonly #pages: PageRequests;
   /** By device index. */
   readonly #endpoints: readonly (Endpoint | undefined)[];
-  /** [ps] Clocks in which translation requests waited for a walker. */
-  blockedTicks = 0;
-  /** Entry (-1 = not cached), page, outcome, fault and reads of the last grant; [ps] when the device had it. */
-  #entry = -1;
-  #pageShift = 0;
-  #pfnLow = 0;
-  #pfnHigh = 0;
-  #outcome = 0;
-  #fault = 0;
-  #reads = 0;
-  readonly #granted = new Float64Array(1);
 
   constructor(
     plain: DataPlane,
@@ -76,12 +54,16 @@ export class AtsPlane {
     this.#plain = plain;
     this.#shared = plain.shared;
     this.#translator = translator;
-    this.#queue = queue;
     this.#timeline = timeline;
     this.#timing = translator.config.endpoint;
-    this.#wire = wire;
+    this.#translations = new DeviceTranslations(translator, queue, this.#shared.links, wire);
     this.#pages = pages;
     this.#endpoints = endpoints;
+  }
+
+  /** [ps] In which translation requests waited for a walker. */
+  get blockedTicks(): number {
+    return this.#translations.blockedTicks;
   }
 
   /** See {@link IommuUnit.translate}. @hot */
@@ -177,22 +159,22 @@ export class AtsPlane {
     out: ResultColumns,
   ): boolean {
     if (endpoint.pageWait === PageWait.sent) return false;
-    let asked: number = Asked.refused;
+    const translations = this.#translations;
+    let granted = false;
     if (endpoint.pageWait === PageWait.answered && endpoint.pageCode !== PageResponseValue.success) {
-      this.#granted[0] = endpoint.fromTick;
-      this.#outcome = DmaOutcome.fault;
-      this.#fault = endpoint.pageFault;
-      this.#reads = 0;
+      translations.granted[0] = endpoint.fromTick;
+      translations.outcome = DmaOutcome.fault;
+      translations.fault = endpoint.pageFault;
+      translations.reads = 0;
     } else {
-      asked = this.#translation(endpoint, slot, pasid, low, high, flags);
-      if (asked === Asked.refused && this.#askForPages(endpoint, slot, pasid, low, high, pagesLeft, flags))
-        return false;
+      granted = translations.find(endpoint, slot, pasid, low, high, flags);
+      if (!granted && this.#askForPages(endpoint, slot, pasid, low, high, pagesLeft, flags)) return false;
     }
     if (endpoint.pageWait !== PageWait.none) this.#resume(endpoint);
     const port = (endpoint.device << 1) | (flags & 1);
-    if (asked === Asked.granted) this.#send(endpoint, port, slot, low, high, flags);
+    if (granted) this.#send(endpoint, port, slot, low, high, flags);
     else this.#giveUp(endpoint, port);
-    this.#answer(endpoint, low, high, asked === Asked.granted, row, out);
+    this.#answer(endpoint, low, high, granted, row, out);
     return true;
   }
 
@@ -205,102 +187,6 @@ export class AtsPlane {
     links.devices[next] = Math.max(links.devices[next]!, fromTick);
     links.devices[next + 1] = Math.max(links.devices[next + 1]!, fromTick);
     lastIssue[device] = Math.max(lastIssue[device]!, fromTick);
-  }
-
-  /** From the device TLB, or from the unit. The answer is in the private fields. @hot */
-  #translation(endpoint: Endpoint, slot: number, pasid: number, low: number, high: number, flags: number): number {
-    const { tlb } = endpoint;
-    const { cache } = tlb;
-    const from = endpoint.fromTick;
-    const { lookupTicks } = this.#timing;
-    const sums = this.#translator.times.low;
-    const space = endpoint.spaceOf(pasid);
-    // APPROX: addresses of the upper half of a first-stage address space are not cached.
-    const entry = high <= MAX_PAGE_HIGH ? tlb.lookup(space, low, high) : -1;
-    endpoint.lookups++;
-    this.#reads = 0;
-    this.#fault = 0;
-    if (entry >= 0) {
-      const value1 = cache.values[(entry << 1) + 1]!;
-      if (((value1 >>> VALUE_PROT_SHIFT) & (1 + (flags & 1))) !== 0) {
-        const ready = cache.readyTick[entry]!;
-        const merged = ready > from;
-        if (merged) endpoint.merged++;
-        else endpoint.hits++;
-        this.#entry = entry;
-        this.#translate(cache.values[entry << 1]!, value1, low);
-        this.#outcome = merged ? DmaOutcome.mergedMiss : DmaOutcome.deviceHit;
-        this.#granted[0] = (merged ? ready : from) + lookupTicks;
-        sums[TimePart.deviceTlb]! += this.#granted[0] - from;
-        return Asked.granted;
-      }
-      // Another permission is wanted than was granted: the device asks anew.
-      tlb.drop(entry);
-    }
-    return this.#request(endpoint, slot, space, low, high, flags & 1);
-  }
-
-  /** A translation request, from the device and back. */
-  #request(endpoint: Endpoint, slot: number, space: number, low: number, high: number, write: number): number {
-    const translator = this.#translator;
-    const { ticks: walk, result, times } = translator;
-    const { requests } = endpoint;
-    const { links } = this.#shared;
-    const sums = times.low;
-    const timing = this.#timing;
-    const { requestTicks, answerTicks } = this.#wire;
-    const oneWay = links.timing.oneWayTicks;
-    const from = endpoint.fromTick;
-    const server = requests.earliest();
-    const sent = Math.max(from + timing.lookupTicks, requests.busyUntil[server]!);
-    const arrival = sent + requestTicks + oneWay;
-    const state = endpoint.device << 2;
-    links.devices[state + DevicePort.upFree]! += requestTicks;
-    links.devices[state + DevicePort.downFree]! += answerTicks;
-    if (arrival >= this.#queue.nextEffectTick) this.#queue.applyEffects(arrival);
-    const blocked = sums[TimePart.walkQueue]!;
-    walk[WalkTick.arrival] = arrival;
-    translator.denied = false;
-    translator.translate(slot, low, high, write | DmaFlag.translationRequest, 1);
-    this.blockedTicks += sums[TimePart.walkQueue]! - blocked;
-    const ready = walk[WalkTick.ready]!;
-    const answered = ready + timing.translationExtraTicks + answerTicks + oneWay;
-    requests.busyUntil[server] = answered;
-    endpoint.translationRequests++;
-    endpoint.times.translation.record(answered - from);
-    sums[TimePart.deviceTlb]! += arrival - from + (answered - ready);
-    this.#granted[0] = answered;
-    this.#outcome = result[Result.outcome]!;
-    this.#fault = result[Result.fault]!;
-    this.#reads = result[Result.reads]!;
-    if (this.#outcome === DmaOutcome.fault) {
-      if (translator.denied) endpoint.denied++;
-      return Asked.refused;
-    }
-    const size = result[Result.pageShift] === 0 ? 0 : (result[Result.pageShift]! - 12) / 9;
-    const frameLow = result[Result.pfnLow]! & ~((1 << (9 * size)) - 1);
-    const value1 = packValue1(0, size, this.#permission(slot, low, high), result[Result.pfnHigh]! & VALUE_PFN_HIGH);
-    this.#translate(frameLow, value1, low);
-    this.#entry = high <= MAX_PAGE_HIGH ? endpoint.tlb.fill(space, size, low, high, frameLow, value1, answered) : -1;
-    return Asked.granted;
-  }
-
-  /** The page behind `low`, of an entry's values. */
-  #translate(value0: number, value1: number, low: number): void {
-    const bits = 9 * ((value1 >>> VALUE_SIZE_SHIFT) & 3);
-    this.#pageShift = 12 + bits;
-    this.#pfnLow = value0 | (low & ((1 << bits) - 1));
-    this.#pfnHigh = value1 & VALUE_PFN_HIGH;
-  }
-
-  /** Permission that the last translation grants. */
-  #permission(slot: number, low: number, high: number): number {
-    const { bindings, iotlb, walker } = this.#translator;
-    if (this.#outcome === DmaOutcome.passThrough || bindings.kind[slot] === BindingKind.passThrough) return 3;
-    if (this.#outcome === DmaOutcome.miss) return walker.prot;
-    const pages = this.#translator.tableHigh(slot, low, high);
-    const entry = iotlb.peek(bindings.space[slot]!, low, pages);
-    return entry < 0 ? walker.prot : (iotlb.cache.values[(entry << 1) + 1]! >>> VALUE_PROT_SHIFT) & 3;
   }
 
   /** Sends a page request group for what is left of the row, if device and unit are set up for it. */
@@ -319,7 +205,7 @@ export class AtsPlane {
       return false;
     }
     endpoint.pageRetries++;
-    endpoint.pageFault = this.#fault;
+    endpoint.pageFault = this.#translations.fault;
     const group = {
       pasid,
       firstPage: (high >>> 0) * 4294967296 + (low >>> 0),
@@ -327,7 +213,7 @@ export class AtsPlane {
       write: (flags & 1) !== 0,
       allowed: this.#translator.bindings.pageRequests[slot] === 1,
     };
-    this.#pages.send(endpoint, group, this.#granted[0]!);
+    this.#pages.send(endpoint, group, this.#translations.granted[0]!);
     return true;
   }
 
@@ -336,8 +222,9 @@ export class AtsPlane {
     const { links } = this.#shared;
     const { ticks } = links;
     const translator = this.#translator;
+    const translations = this.#translations;
     const { result, ticks: walk, times } = translator;
-    const delay = this.#granted[0]! - endpoint.issueTick;
+    const delay = translations.granted[0]! - endpoint.issueTick;
     const arrival = endpoint.arrivalTick + delay;
     ticks[LinkTick.arrival] = arrival;
     ticks[LinkTick.lastArrival] = endpoint.lastArrivalTick + delay;
@@ -345,10 +232,10 @@ export class AtsPlane {
     translator.translate(slot, low, high, (flags & 1) | DmaFlag.translated, links.tlpCount(port));
     const ready = walk[WalkTick.ready]!;
     ticks[LinkTick.ready] = ready;
-    this.#reads += result[Result.reads]!;
+    translations.reads += result[Result.reads]!;
     if (result[Result.outcome] === DmaOutcome.fault) {
-      this.#outcome = DmaOutcome.fault;
-      this.#fault = result[Result.fault]!;
+      translations.outcome = DmaOutcome.fault;
+      translations.fault = result[Result.fault]!;
       links.abort(port);
     } else {
       // The down link serves requests in the order of their unhindered data: this one's wait holds up none behind it.
@@ -357,7 +244,7 @@ export class AtsPlane {
       ticks[LinkTick.arrival] = arrival;
     }
     const done = ticks[LinkTick.done]!;
-    if (this.#entry >= 0) endpoint.tlb.use(this.#entry, done);
+    if (translations.entry >= 0) endpoint.tlb.use(translations.entry, done);
     times.low[TimePart.memory]! += done - ready;
     this.#plain.noteDone(done);
   }
@@ -366,32 +253,33 @@ export class AtsPlane {
   #giveUp(endpoint: Endpoint, port: number): void {
     const { links } = this.#shared;
     const { ticks } = links;
-    const granted = this.#granted[0]!;
+    const granted = this.#translations.granted[0]!;
     ticks[LinkTick.ready] = granted - links.timing.oneWayTicks;
     links.abort(port);
     ticks[LinkTick.arrival] = granted;
     ticks[LinkTick.ready] = granted;
     ticks[LinkTick.done] = granted;
     this.#translator.times.low[TimePart.link]! -= endpoint.arrivalTick - endpoint.issueTick;
-    this.#outcome = DmaOutcome.fault;
+    this.#translations.outcome = DmaOutcome.fault;
   }
 
   #answer(endpoint: Endpoint, low: number, high: number, granted: boolean, row: number, out: ResultColumns): void {
     const { ticks } = this.#shared.links;
+    const translations = this.#translations;
     out.issueTick[row] = endpoint.issueTick;
     out.arriveTick[row] = ticks[LinkTick.arrival]!;
     out.readyTick[row] = ticks[LinkTick.ready]!;
     out.doneTick[row] = ticks[LinkTick.done]!;
-    out.outcome[row] = this.#outcome;
-    out.fault[row] = this.#fault;
-    out.walkReads[row] = Math.min(this.#reads, 255);
+    out.outcome[row] = translations.outcome;
+    out.fault[row] = translations.fault;
+    out.walkReads[row] = Math.min(translations.reads, 255);
     out.pageShift[row] = 0;
     out.pfn[2 * row] = low;
     out.pfn[2 * row + 1] = high;
     if (!granted) return;
-    out.pageShift[row] = this.#pageShift;
-    out.pfn[2 * row] = this.#pfnLow;
-    out.pfn[2 * row + 1] = this.#pfnHigh;
+    out.pageShift[row] = translations.pageShift;
+    out.pfn[2 * row] = translations.pfnLow;
+    out.pfn[2 * row + 1] = translations.pfnHigh;
   }
 
   /** A row recorded as translation request or translated: as it is; the answer to a request fills the device TLB. */
@@ -408,17 +296,12 @@ export class AtsPlane {
     }
     const low = (input.iova[2 * row]! >>> 12) | (input.iova[2 * row + 1]! << 20);
     const high = input.iova[2 * row + 1]! >>> 12;
-    const space = endpoint.spaceOf(input.pasid[row]!);
     const { bindings } = this.#translator;
-    const slot = bindings.slotOf(bindings.requesterOf[endpoint.device]!, input.pasid[row]!);
-    if (high > MAX_PAGE_HIGH) return true;
-    const known = endpoint.tlb.lookup(space, low, high);
-    if (known >= 0) endpoint.tlb.drop(known);
-    this.#outcome = outcome;
-    const size = out.pageShift[row] === 0 ? 0 : (out.pageShift[row]! - 12) / 9;
-    const frameLow = out.pfn[2 * row]! & ~((1 << (9 * size)) - 1);
-    const value1 = packValue1(0, size, this.#permission(slot, low, high), out.pfn[2 * row + 1]! & VALUE_PFN_HIGH);
-    endpoint.tlb.fill(space, size, low, high, frameLow, value1, out.doneTick[row]!);
+    const pasid = input.pasid[row]!;
+    const slot = bindings.slotOf(bindings.requesterOf[endpoint.device]!, pasid);
+    const [pfnLow, pfnHigh] = [out.pfn[2 * row]!, out.pfn[2 * row + 1]!];
+    const done = out.doneTick[row]!;
+    this.#translations.keep(endpoint, slot, pasid, low, high, outcome, out.pageShift[row]!, pfnLow, pfnHigh, done);
     return true;
   }
 }

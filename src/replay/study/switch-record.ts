@@ -151,6 +151,14 @@ export class SwitchRecord {
     if (this.#blockRows === REFILL_BLOCK_ROWS) this.#endBlock(done);
   }
 
+  /**
+   * True when the memory a request reached is that of the old table: the sign of who served it where the device's own TLB
+   * did. Where both tables agree it is the old one's until the call returns.
+   */
+  reachesOld(iovaPfn: number, pfn: number): boolean {
+    return this.old.frameOf?.(iovaPfn) === pfn && this.next.frameOf?.(iovaPfn) !== pfn;
+  }
+
   /** After the call: whether the answer is that of the new table. */
   checkAfterReturn(iovaPfn: number, pfn: number, arrive: number): void {
     const frame = this.next.frameOf?.(iovaPfn);

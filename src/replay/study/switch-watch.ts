@@ -132,11 +132,14 @@ export class SwitchWatch {
           const fate = outcome[row];
           const hit = fate === DmaOutcome.hit || fate === DmaOutcome.passThrough || fate === DmaOutcome.deviceHit;
           const arrive = arriveTick[row]!;
-          const key = this.#keyOf(unitAt(unitIndex), device, pasid, arrive);
+          const pfn = results.pfn[2 * row + 1]! * 4294967296 + results.pfn[2 * row]!;
+          // The device's own TLB may hold what the unit's entries no longer say.
+          const key =
+            fate === DmaOutcome.deviceHit && record.reachesOld(page, pfn)
+              ? record.old.key
+              : this.#keyOf(unitAt(unitIndex), device, pasid, arrive);
           record.onSuccess(arrive, done, latency, bytes, hit, walkReads[row]!, key);
-          if (record.endTick >= 0) {
-            record.checkAfterReturn(page, results.pfn[2 * row + 1]! * 4294967296 + results.pfn[2 * row]!, arrive);
-          }
+          if (record.endTick >= 0) record.checkAfterReturn(page, pfn, arrive);
         }
       }
       if (!faulted) {

@@ -22,7 +22,7 @@ export function headlineSection(data: CaseData): HeadlineSection {
     span_ns: spanNs,
     throughput_bytes_per_s: perSecond(bytes, spanNs),
     dma_per_s: perSecond(data.dmaRows, spanNs),
-    translation_share: ratio(totalNs(data.translationLatency), totalNs(data.dmaLatency)),
+    translation_share: translationShare(data),
     iotlb_hit_share: ratio(counterTotal(data, 'iotlb_hit'), lookups),
     walks_per_dma: lookups === 0 ? null : ratio(walkCount(data), requests),
     memory_reads_per_dma: lookups === 0 ? null : ratio(counterTotal(data, 'iommu_mrds'), requests),
@@ -32,4 +32,12 @@ export function headlineSection(data: CaseData): HeadlineSection {
     faulted_dma: data.devices.reduce((sum, device) => sum + device.faults, 0),
     divergences: data.divergences.count,
   };
+}
+
+/** Requests of devices that translate for themselves spend it before they reach the IOMMU: there the parts of time count. */
+function translationShare({ deviceTlb, time, translationLatency, dmaLatency }: CaseData): number | null {
+  if (deviceTlb === undefined) return ratio(totalNs(translationLatency), totalNs(dmaLatency));
+  const { iotlbHitPs, contextWalkPs, pageWalkPs, walkQueuePs, windowPs, linkPs, memoryPs } = time;
+  const translation = iotlbHitPs + contextWalkPs + pageWalkPs + walkQueuePs + (time.deviceTlbPs ?? 0);
+  return ratio(translation, translation + windowPs + linkPs + memoryPs + (time.pageRequestPs ?? 0));
 }

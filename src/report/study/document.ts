@@ -28,7 +28,7 @@ export const STUDY_LIMITS: readonly string[] = [
   'A request meets context and PASID entries as they are when it is issued, not when it arrives: off by its flight time, about 0.1 µs.',
   'The device does not repeat a request that faulted. With `--on-fault continue` it goes on with the next one, which under closed pacing makes the number of faulted DMAs an upper bound; with `stop` it stops about 100 ns after the first fault came back and goes on when its entry is set up again, without the time that its driver needs to recover it. Switches of PASIDs stop nothing.',
   'Switches that are injected move a device to a twin of its domain: the same tables under another domain id. Building the second table is outside the switch.',
-  'The device has no TLB of its own (ATS): device-TLB descriptors are submitted and cost queue time, and drop nothing.',
+  'Devices with ATS keep their own TLB, whose size and times are assumptions: no endpoint’s are public. What such a TLB serves is told apart by the memory it reaches; where old and new table map a page to the same memory, it counts as the old table’s until the call returns.',
   'Nested tables: a guest’s stores to its own tables take no time and are seen at once; a nested table has a domain id of its own, as Linux gives it, unless `behaviours.nestedDomainIds` says `shared`.',
   'The container interface has no replace: under every policy but detach-attach a container move is performed through device nodes and an iommufd, as one replace.',
   'A PASID entry store of 128 bits takes a quarter of an entry write; how long a processor really needs between two of them is not public.',

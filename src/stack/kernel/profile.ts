@@ -29,7 +29,7 @@ export const RID_REPLACE_POLICIES = [
   'make-before-break',
 ] as const;
 /** Invalidations that a broken driver might leave out when it takes a translation away. */
-export const OMITTED_FLUSHES = ['none', 'pasid-cache', 'iotlb'] as const;
+export const OMITTED_FLUSHES = ['none', 'pasid-cache', 'iotlb', 'device-tlb'] as const;
 
 /**
  * Whose domain id a nested domain has on a unit: one of its own, as Linux gives it; or one that all nested domains on a

@@ -10,6 +10,7 @@ import { buildReport } from '../../../src/report/model.ts';
 import { reportSchema } from '../../../src/report/schema.ts';
 import { reportText } from '../../../src/report/text.ts';
 import { synthesize } from '../../../src/trace/synth/synthesize.ts';
+import { type ControlEvent, writeTestBundle } from '../../support/replay-bundle.ts';
 
 const recipes = new URL('../../../workloads/recipes/', import.meta.url).pathname;
 const small: Record<string, readonly string[]> = {
@@ -99,6 +100,22 @@ describe('PASIDs of devices with TLBs, moved under load', () => {
   });
 });
 
+describe('devices with TLBs, moved between tables under load', () => {
+  const recipe = ['pasids=0', 'fromStage=second', 'toStage=second', 'gapNs=40'];
+  const moved = async (set: readonly string[]) => (await run(await bundleOf('pasid', recipe), { set })).job;
+
+  it('use nothing of the old table once a switch is done', async () => {
+    const job = await moved([]);
+    expect(job.stale).toEqual([]);
+    expect(job.counters['dmar0']?.['model.device_tlb_invalidated']).toBeGreaterThan(0);
+  });
+
+  it('a driver that forgets the device TLB is found out', async () => {
+    const job = await moved(['behaviours.omitsFlush=device-tlb']);
+    expect(job.stale?.reduce((sum, { count }) => sum + count, 0)).toBeGreaterThan(0);
+  });
+});
+
 describe('a guest with demand paging', () => {
   it('gets every page by a page request, and none is lost', async () => {
     const { job } = await run(await bundleOf('pri'));
@@ -144,6 +161,44 @@ describe('a guest with demand paging', () => {
     expect(job.deviceTlb?.endpoints.every(({ pageGroups }) => pageGroups === 0)).toBe(true);
     expect(job.faults.length).toBeGreaterThan(0);
   });
+});
+
+it('no unit passes by what another one’s page request brings about', async () => {
+  // One IOAS for two devices behind two units. The one behind the second touches a page; long after it is mapped, the one
+  // behind the first finds it there.
+  const row = (op: ControlEvent['op'], fields: Partial<ControlEvent> = {}): ControlEvent => ({
+    kind: 'control',
+    op,
+    context: 0,
+    ...fields,
+  });
+  const attach = (device: number): ControlEvent[] => [
+    row('open_cdev', { device }),
+    row('VFIO_DEVICE_BIND_IOMMUFD', { device, recordedObject: 10 + device }),
+    row('IOMMU_HWPT_ALLOC', { object: 2, target: 10 + device, flags: 4, recordedObject: 20 + device }),
+    row('VFIO_DEVICE_ATTACH_IOMMUFD_PT', { device, target: 20 + device }),
+  ];
+  const bundle = await writeTestBundle({
+    units: 2,
+    mode: 'scalable',
+    pacing: 'recorded',
+    devices: [0, 1].map((unit) => ({ unit, driver: 'vfio-pci', ats: true, pri: true })),
+    rows: [
+      row('open_iommufd'),
+      row('IOMMU_FAULT_QUEUE_ALLOC', { length: 4096, userAddress: 2 ** 45, recordedObject: 1 }),
+      row('IOMMU_IOAS_ALLOC', { recordedObject: 2 }),
+      ...attach(0),
+      ...attach(1),
+      { kind: 'dma', device: 1, iova: 0x10_0000, timeNs: 1_000_000 },
+      { kind: 'dma', device: 0, iova: 0x10_0000, timeNs: 2_000_000 },
+    ],
+  });
+  const { job } = await run(bundle, { kernel: 'v7.3' });
+  expect([job.faults, job.diagnostics]).toEqual([[], {}]);
+  expect(job.deviceTlb?.endpoints.map(({ device, pageGroups }) => [device.slice(-4), pageGroups])).toEqual([
+    ['00.0', 0],
+    ['01.0', 1],
+  ]);
 });
 
 it('the report tells hit rate, round trips and where page requests spend their time', async () => {

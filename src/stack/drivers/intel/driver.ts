@@ -39,7 +39,7 @@ import { readVtdS1 } from './nested-user-data.ts';
 import { attachPasid, attachPasidIdentity, detachPasid } from './pasid-attach.ts';
 import { allocPasidDirectory } from './pasid-table.ts';
 import type { SubmissionObserver } from './qi.ts';
-import { attachIdentity, attachTables, blockTranslation, setAts } from './rid.ts';
+import { attachIdentity, attachTables, blockTranslation, setAts, setPri } from './rid.ts';
 import { isTableDomain, type TableDomain } from './table-domain.ts';
 
 /** Interrupt messages are not remapped by page tables: no device may use these IOVAs (IOAPIC_RANGE). */
@@ -272,6 +272,8 @@ export class IntelDriver implements IommuDriver {
     const info = this.info(device);
     if (!device.supportsPri || !info.unit.caps.pageRequest) return -Errno.ENODEV;
     info.iopfUsers++;
+    // 6.12 turns page requests on with fault handling, later kernels with ATS.
+    if (info.iopfUsers === 1 && !atLeast(this.#kernel.profile, 'L615')) setPri(this.#kernel, info, true);
     if (info.group !== undefined) info.iopf ??= new IopfDevice(device, info.group);
     return 0;
   }
@@ -281,6 +283,7 @@ export class IntelDriver implements IommuDriver {
     assert(info.iopfUsers > 0, 'page faults disabled more often than enabled');
     info.iopfUsers--;
     if (info.iopfUsers > 0) return;
+    if (!atLeast(this.#kernel.profile, 'L615')) setPri(this.#kernel, info, false);
     info.iopf?.discardPartial();
     info.iopf = undefined;
   }

@@ -59,6 +59,7 @@ export function* submitIotlbDomain(unit: IntelUnit, did: number): KernelTask<voi
 /** The device's whole TLB (of the PASID), if ATS is on and the device still there (devtlb_invalidation_with_pasid). */
 export function* submitDeviceTlb(info: DeviceInfo, pasid: number): KernelTask<void> {
   if (!info.atsEnabled || !isDevicePresent(info)) return;
+  if (info.unit.kernel.profile.behaviours.omitsFlush === 'device-tlb') return;
   const batch = new DescriptorBatch(1);
   pushWholeDeviceTlb(batch, info, pasid);
   yield* info.unit.queue.submit(batch);

@@ -178,16 +178,21 @@ function turnsAtsOnAtAttach(kernel: Kernel, info: DeviceInfo): boolean {
 }
 
 /**
- * Switches PCI ATS of a device that has it, and its page requests around it (iommu_enable_pci_caps: PRI, then ATS; off in
- * the opposite order).
+ * Switches PCI ATS of a device that has it, and from 6.15 on its page requests around it: PRI, then ATS; off in the
+ * opposite order. Before, page requests come with fault handling ({@link setPri}).
  */
 export function* setAts(kernel: Kernel, info: DeviceInfo, enable: boolean): KernelTask<void> {
   if (!info.atsSupported || info.atsEnabled === enable) return;
   info.atsEnabled = enable;
-  const { config, device, unit } = info;
-  const pri = device.supportsPri && unit.caps.pageRequest;
-  if (enable && pri) config?.write(PciRegister.priControl, PRI_ENABLE, kernel.now);
-  config?.write(PciRegister.atsControl, enable ? ATS_ENABLE : 0, kernel.now);
-  if (!enable && pri) config?.write(PciRegister.priControl, 0, kernel.now);
+  const pri = atLeast(kernel.profile, 'L615');
+  if (enable && pri) setPri(kernel, info, true);
+  info.config?.write(PciRegister.atsControl, enable ? ATS_ENABLE : 0, kernel.now);
+  if (!enable && pri) setPri(kernel, info, false);
   if (kernel.costs.atsConfigure > 0) yield kernel.costs.atsConfigure;
+}
+
+/** Switches page requests of a device that has them, on a unit that takes them. */
+export function setPri(kernel: Kernel, { config, device, unit }: DeviceInfo, enable: boolean): void {
+  if (!device.supportsPri || !unit.caps.pageRequest) return;
+  config?.write(PciRegister.priControl, enable ? PRI_ENABLE : 0, kernel.now);
 }

@@ -5,6 +5,7 @@
 import { describe, expect, test } from 'vitest';
 import { ATS_ENABLE, PciRegister } from '../../../../src/hw/pci-function.ts';
 import { DmaFlag } from '../../../../src/hw/unit.ts';
+import { TimePart } from '../../../../src/hw/vtd/counters.ts';
 import { FaultReason } from '../../../../src/hw/vtd/fault-reasons.ts';
 import { FSTS_REG, IQERCD_REG } from '../../../../src/hw/vtd/registers.ts';
 import { DeviceUnderTest, descriptors, type TestOutcome, WHOLE_DEVICE } from '../../../support/device-under-test.ts';
@@ -136,6 +137,19 @@ describe('an unloaded device with ATS', () => {
   });
 });
 
+describe('time', () => {
+  test('the parts of the time of all requests add up to what passed, also of those that were refused', () => {
+    const { dut, table } = bench();
+    table.map(0x1010, 0x700, 1);
+    const pages = [0x1000, 0x1001, 0x1000, 0x9000, 0x1010, 0x1010, 0x200003, 0x200004];
+    const rows = pages.map((page, index) => ({ page, at: 5000 * index, write: index % 3 === 2 }));
+    const spent = dut.run(rows).reduce((sum, { done }, index) => sum + Math.round((done - 5000 * index) * 1000), 0);
+    const parts = Object.values(TimePart).reduce((sum, part) => sum + dut.unit.times.total(part), 0n);
+    expect(parts).toBe(BigInt(spent));
+    expect(dut.unit.times.total(TimePart.deviceTlb)).toBeGreaterThan(0n);
+  });
+});
+
 describe('permissions', () => {
   test('a read-only page is not written: the request never goes out, and no fault is recorded', () => {
     const { dut, table } = bench();
@@ -163,6 +177,22 @@ describe('permissions', () => {
     expect(dut.issue({ page: 0x1010, at: 9000, write: true }).outcome).toBe('miss');
     expect(dut.issue({ page: 0x1010, at: 19000, write: true }).outcome).toBe('deviceHit');
   });
+});
+
+test('a large page hidden by a smaller entry is not cached twice: one invalidation takes it', () => {
+  const { dut, table, source } = bench();
+  table.map(0x1010, 0x700, 1);
+  dut.issue({ page: 0x1010 });
+  // A superpage takes the place of the table of small ones, and nobody says so to the device.
+  table.map(0x1000, 0x9000, 3, 1);
+  dut.submit(3000, [descriptors.iotlbDomain(DID)]);
+  dut.settle();
+  expect(dut.issue({ page: 0x1011, at: 9000 })).toMatchObject({ outcome: 'miss', pageShift: 21 });
+  // The read-only 4 KiB entry hides the large one, and permits no write.
+  expect(dut.issue({ page: 0x1010, at: 12_000, write: true })).toMatchObject({ outcome: 'hit', pageShift: 21 });
+  dut.submit(20_000, [descriptors.deviceTlb(source, 0x1000)]);
+  dut.settle();
+  expect(dut.issue({ page: 0x1012, at: 30_000 }).outcome).toBe('hit');
 });
 
 describe('what the entries let in', () => {
