@@ -11,7 +11,9 @@
  */
 import { assert } from '../assert.ts';
 import * as Header from './cache-header.ts';
+import { keyHash } from './key-hash.ts';
 import { type ArraySource, HEAP_ARRAYS } from './linear-memory.ts';
+import { RecencyIndex } from './recency-index.ts';
 
 /** Replacement policies. `reset-when-full` empties the whole cache when it is full, as software models do. */
 export type ReplacementPolicy = 'lru' | 'tree-plru' | 'fifo' | 'random' | 'reset-when-full';
@@ -79,12 +81,8 @@ export class SetAssoc {
   readonly #shift: number;
   readonly #setMask: number;
   readonly #lowBits: boolean;
-  readonly #indexed: boolean;
-  /** Fully associative: bucket heads, bucket links, recency links (a ring through the sentinel `entries`). */
-  readonly #heads: Int32Array;
-  readonly #next: Int32Array;
-  readonly #older: Int32Array;
-  readonly #newer: Int32Array;
+  /** Of a large single set; small sets are scanned. */
+  readonly #index: RecencyIndex | undefined;
   readonly #treeBits: Int32Array;
   /** By the EVICTED_BY_ numbers. */
   readonly #evictions: Float64Array;
@@ -109,36 +107,18 @@ export class SetAssoc {
     this.#ways = ways;
     this.#sets = entries / ways;
     this.#lowBits = geometry.indexing === 'low-bits';
-    this.#indexed = this.#sets === 1 && (ways > LINEAR_WAYS || this.#policy === RESET);
+    const indexed = this.#sets === 1 && (ways > LINEAR_WAYS || this.#policy === RESET);
+    this.#index = indexed ? new RecencyIndex(entries, this.tags, arrays) : undefined;
     this.#random = seed | 1;
     assert(this.#policy !== RESET || this.#sets === 1, 'reset-when-full needs a fully associative cache');
     assert(this.#policy !== TREE_PLRU || ((ways & (ways - 1)) === 0 && ways <= 32), 'tree-plru: 2, 4, ... 32 ways');
-    const buckets = this.#indexed ? 2 ** Math.ceil(Math.log2(entries * 2)) : this.#sets;
-    this.#hashed = !this.#lowBits && (buckets & (buckets - 1)) === 0;
-    this.#shift = buckets === 1 ? 0 : 32 - Math.floor(Math.log2(buckets));
-    this.#setMask = buckets === 1 ? 0 : -1;
-    const links = this.#indexed ? entries + 1 : 0;
-    this.#heads = arrays.int32(this.#indexed ? buckets : 0);
-    this.#next = arrays.int32(links);
-    this.#older = arrays.int32(links);
-    this.#newer = arrays.int32(links);
+    const sets = this.#sets;
+    this.#hashed = !this.#lowBits && (sets & (sets - 1)) === 0;
+    this.#shift = sets === 1 ? 0 : 32 - Math.floor(Math.log2(sets));
+    this.#setMask = sets === 1 ? 0 : -1;
     this.#treeBits = new Int32Array(this.#policy === TREE_PLRU ? this.#sets : 0);
-    const header = arrays.int32(Header.CACHE_WORDS);
-    header[Header.CACHE_ENTRIES] = entries;
-    header[Header.CACHE_WAYS] = ways;
-    header[Header.CACHE_SETS] = buckets;
-    header[Header.CACHE_INDEXED] = this.#indexed ? 1 : 0;
-    header[Header.CACHE_LOW_BITS] = this.#lowBits ? 1 : 0;
-    header[Header.CACHE_POLICY] = this.#policy;
-    header[Header.CACHE_TAGS] = this.tags.byteOffset;
-    header[Header.CACHE_VALUES] = this.values.byteOffset;
-    header[Header.CACHE_READY] = this.readyTick.byteOffset;
-    header[Header.CACHE_HEADS] = this.#heads.byteOffset;
-    header[Header.CACHE_NEXT] = this.#next.byteOffset;
-    header[Header.CACHE_OLDER] = this.#older.byteOffset;
-    header[Header.CACHE_NEWER] = this.#newer.byteOffset;
-    header[Header.CACHE_EVICTIONS] = this.#evictions.byteOffset;
-    this.header = header;
+    this.header = arrays.int32(Header.CACHE_WORDS);
+    this.#describe();
     this.clear();
   }
 
@@ -164,9 +144,10 @@ export class SetAssoc {
 
   /** Entry of the key at `generation`, made the most recently used; -1 when absent. @hot */
   find(key0: number, key1: number, generation: number): number {
-    if (this.#indexed) {
-      const found = this.#peekIndexed(key0, key1, generation);
-      if (found >= 0 && this.#policy === LRU) this.#moveToFront(found);
+    const index = this.#index;
+    if (index !== undefined) {
+      const found = index.find(key0, key1, generation);
+      if (found >= 0 && this.#policy === LRU) index.moveToFront(found);
       return found;
     }
     const tags = this.tags;
@@ -184,7 +165,7 @@ export class SetAssoc {
 
   /** As {@link find}, leaving the recency order alone. @hot */
   peek(key0: number, key1: number, generation: number): number {
-    if (this.#indexed) return this.#peekIndexed(key0, key1, generation);
+    if (this.#index !== undefined) return this.#index.find(key0, key1, generation);
     const tags = this.tags;
     let word = this.#firstWord(key0, key1);
     const end = word + (this.#ways << 2);
@@ -197,7 +178,8 @@ export class SetAssoc {
   /** Stores a key that is not present and returns its entry; the caller sets {@link readyTick}. @hot */
   fill(key0: number, key1: number, generation: number, value0: number, value1: number): number {
     if (this.header[STALE] !== 0) this.#reclaim();
-    const entry = this.#indexed ? this.#placeIndexed() : this.#place(key0, key1);
+    const index = this.#index;
+    const entry = index === undefined ? this.#place(key0, key1) : this.#placeIndexed(index);
     const word = entry << 2;
     const tags = this.tags;
     tags[word] = key0;
@@ -206,8 +188,8 @@ export class SetAssoc {
     this.values[entry << 1] = value0;
     this.values[(entry << 1) + 1] = value1;
     this.header[LIVE]!++;
-    if (this.#indexed) this.#link(entry, key0, key1);
-    else this.#stampNew(entry);
+    if (index === undefined) this.#stampNew(entry);
+    else index.link(entry, key0, key1);
     return entry;
   }
 
@@ -240,29 +222,43 @@ export class SetAssoc {
     this.tags.fill(0);
     for (let entry = 0; entry < this.entries; entry++) this.tags[entry * 4 + 1] = FREE;
     this.#treeBits.fill(0);
-    this.#heads.fill(FREE);
+    this.#index?.clear();
     this.header[LIVE] = 0;
     this.header[STALE] = 0;
     this.header[CLOCK] = 0;
-    if (!this.#indexed) return;
-    // Free entries hang on `next` from the sentinel; the recency ring is empty.
-    for (let entry = 0; entry < this.entries; entry++)
-      this.#next[entry] = entry + 1 === this.entries ? FREE : entry + 1;
-    this.#next[this.entries] = 0;
-    this.#older[this.entries] = this.entries;
-    this.#newer[this.entries] = this.entries;
+  }
+
+  /** Fills the header in. */
+  #describe(): void {
+    const { header } = this;
+    const index = this.#index;
+    header[Header.CACHE_ENTRIES] = this.entries;
+    header[Header.CACHE_WAYS] = this.#ways;
+    header[Header.CACHE_SETS] = index?.bucketCount ?? this.#sets;
+    header[Header.CACHE_INDEXED] = index === undefined ? 0 : 1;
+    header[Header.CACHE_LOW_BITS] = this.#lowBits ? 1 : 0;
+    header[Header.CACHE_POLICY] = this.#policy;
+    header[Header.CACHE_TAGS] = this.tags.byteOffset;
+    header[Header.CACHE_VALUES] = this.values.byteOffset;
+    header[Header.CACHE_READY] = this.readyTick.byteOffset;
+    header[Header.CACHE_EVICTIONS] = this.#evictions.byteOffset;
+    if (index === undefined) return;
+    header[Header.CACHE_HEADS] = index.heads.byteOffset;
+    header[Header.CACHE_NEXT] = index.next.byteOffset;
+    header[Header.CACHE_OLDER] = index.older.byteOffset;
+    header[Header.CACHE_NEWER] = index.newer.byteOffset;
   }
 
   /** First tag word of the key's set. */
   #firstWord(key0: number, key1: number): number {
-    if (this.#hashed) return Math.imul((mix(key0, key1) >>> this.#shift) & this.#setMask, this.#ways) << 2;
+    if (this.#hashed) return Math.imul((keyHash(key0, key1) >>> this.#shift) & this.#setMask, this.#ways) << 2;
     return Math.imul(this.#remainder(key0, key1), this.#ways) << 2;
   }
 
   /** Set of a key when it is not the top bits of a hash. */
   #remainder(key0: number, key1: number): number {
     if (this.#lowBits) return (key0 >>> 0) % this.#sets;
-    return Math.floor(((mix(key0, key1) >>> 0) * this.#sets) / 4294967296);
+    return Math.floor(((keyHash(key0, key1) >>> 0) * this.#sets) / 4294967296);
   }
 
   #tick(): number {
@@ -320,7 +316,7 @@ export class SetAssoc {
   }
 
   #release(entry: number): void {
-    if (this.#indexed) this.#unlink(entry);
+    this.#index?.unlink(entry);
     this.tags[(entry << 2) + 1] = FREE;
     this.tags[(entry << 2) + 3] = 0;
     this.header[LIVE]!--;
@@ -364,78 +360,18 @@ export class SetAssoc {
     return node - this.#ways;
   }
 
-  #peekIndexed(key0: number, key1: number, generation: number): number {
-    const tags = this.tags;
-    const next = this.#next;
-    for (let entry = this.#heads[mix(key0, key1) >>> this.#shift]!; entry !== FREE; entry = next[entry]!) {
-      const word = entry << 2;
-      if (tags[word] === key0 && tags[word + 1] === key1 && tags[word + 2] === generation) return entry;
-    }
-    return -1;
-  }
-
-  #placeIndexed(): number {
+  /** An entry for a new key of the single large set. */
+  #placeIndexed(index: RecencyIndex): number {
     this.replacedValue0 = -1;
     this.replacedKey1 = -1;
-    const sentinel = this.entries;
-    if (this.#next[sentinel] === FREE) {
+    if (index.full) {
       if (this.#policy === RESET) {
         this.clear();
         this.resets++;
       } else {
-        this.#evict(this.#policy === RANDOM ? this.#draw(this.entries) : this.#newer[sentinel]!);
+        this.#evict(this.#policy === RANDOM ? this.#draw(this.entries) : index.oldest);
       }
     }
-    const entry = this.#next[sentinel]!;
-    this.#next[sentinel] = this.#next[entry]!;
-    return entry;
+    return index.take();
   }
-
-  #link(entry: number, key0: number, key1: number): void {
-    const bucket = mix(key0, key1) >>> this.#shift;
-    this.#next[entry] = this.#heads[bucket]!;
-    this.#heads[bucket] = entry;
-    this.#pushFront(entry);
-  }
-
-  #unlink(entry: number): void {
-    const next = this.#next;
-    const word = entry << 2;
-    const bucket = mix(this.tags[word]!, this.tags[word + 1]!) >>> this.#shift;
-    let at = this.#heads[bucket]!;
-    if (at === entry) {
-      this.#heads[bucket] = next[entry]!;
-    } else {
-      while (next[at] !== entry) at = next[at]!;
-      next[at] = next[entry]!;
-    }
-    this.#newer[this.#older[entry]!] = this.#newer[entry]!;
-    this.#older[this.#newer[entry]!] = this.#older[entry]!;
-    next[entry] = next[this.entries]!;
-    next[this.entries] = entry;
-  }
-
-  #moveToFront(entry: number): void {
-    if (this.#older[this.entries] === entry) return;
-    this.#newer[this.#older[entry]!] = this.#newer[entry]!;
-    this.#older[this.#newer[entry]!] = this.#older[entry]!;
-    this.#pushFront(entry);
-  }
-
-  /** The sentinel's `older` is the most recent entry, its `newer` the least recent. */
-  #pushFront(entry: number): void {
-    const sentinel = this.entries;
-    const front = this.#older[sentinel]!;
-    this.#older[sentinel] = entry;
-    this.#newer[entry] = sentinel;
-    this.#older[entry] = front;
-    this.#newer[front] = entry;
-  }
-}
-
-/** A 32-bit mix of two words; a weak one (h * 31 + k) changes hit rates, not only speed. */
-function mix(key0: number, key1: number): number {
-  let hash = Math.imul(key0, 0x9e3779b1) ^ Math.imul(key1, 0x85ebca6b);
-  hash ^= hash >>> 15;
-  return Math.imul(hash, 0x2c1b3c6d);
 }

@@ -4,30 +4,7 @@
  */
 import { CACHE_READY, CACHE_VALUES } from '../../cache-header';
 import { contains, fill, find } from './cache';
-import {
-  ENTRY_PAGE_SIZE,
-  FRAME_BASE,
-  FRAME_BYTES,
-  FRAME_COUNT,
-  FS_ACCESSED,
-  FS_DIRTY,
-  FS_PRESENT,
-  FS_USER,
-  FS_WRITE,
-  LEAF_HIGH,
-  LEAF_LOW,
-  LEAF_PROT,
-  LEAF_READS,
-  LEAF_SIZE,
-  PATH_PROT,
-  PATH_SLOT,
-  PERMISSION_READ,
-  PERMISSION_WRITE,
-  SPACE_SHIFT,
-  SS_ACCESSED,
-  SS_DIRTY,
-  TABLE_WORDS,
-} from './words';
+import * as Word from './words';
 
 /**
  * Deepest table cached at `atTick`: level of the table to read next, 0 = none. Its slot and permissions are left in the
@@ -50,8 +27,8 @@ export function deepest(
     if (entry < 0 || load<f64>(load<usize>(cache, CACHE_READY * 4) + ((<usize>entry) << 3)) > atTick) continue;
     const value = load<usize>(cache, CACHE_VALUES * 4) + ((<usize>entry) << 3);
     const path = block + ((<usize>level) << 2);
-    store<i32>(path, load<i32>(value), PATH_SLOT * 4);
-    store<i32>(path, load<i32>(value, 4), PATH_PROT * 4);
+    store<i32>(path, load<i32>(value), Word.PATH_SLOT * 4);
+    store<i32>(path, load<i32>(value, 4), Word.PATH_PROT * 4);
     return level - 1;
   }
   return 0;
@@ -78,7 +55,14 @@ export function remember(
     // Present but not yet valid: a walk under way got there first.
     if (contains(cache, key0, key1, generation)) continue;
     const path = block + ((<usize>at) << 2);
-    const entry = fill(cache, key0, key1, generation, load<i32>(path, PATH_SLOT * 4), load<i32>(path, PATH_PROT * 4));
+    const entry = fill(
+      cache,
+      key0,
+      key1,
+      generation,
+      load<i32>(path, Word.PATH_SLOT * 4),
+      load<i32>(path, Word.PATH_PROT * 4),
+    );
     const ready = load<usize>(cache, CACHE_READY * 4) + ((<usize>entry) << 3);
     store<f64>(ready, boundTick + <f64>(level - at + 1) * readTicks);
   }
@@ -95,8 +79,8 @@ export function secondStage(
   write: i32,
   accessDirty: bool,
 ): bool {
-  const words = load<usize>(block, TABLE_WORDS * 4);
-  const needed = write !== 0 ? PERMISSION_WRITE : PERMISSION_READ;
+  const words = load<usize>(block, Word.TABLE_WORDS * 4);
+  const needed = write !== 0 ? Word.PERMISSION_WRITE : Word.PERMISSION_READ;
   let slot = tableSlot;
   let at = level;
   let allowed = prot;
@@ -104,18 +88,18 @@ export function secondStage(
   while (true) {
     reads++;
     if (slot < 0) return false;
-    const word = words + <usize>slot * FRAME_BYTES + <usize>(tableIndex(low, high, at) << 3);
+    const word = words + <usize>slot * Word.FRAME_BYTES + <usize>(tableIndex(low, high, at) << 3);
     let entry = load<i32>(word);
     allowed &= entry;
     if ((allowed & needed) === 0) return false;
-    if (at === 1 || ((entry & ENTRY_PAGE_SIZE) !== 0 && at <= 3)) {
+    if (at === 1 || ((entry & Word.ENTRY_PAGE_SIZE) !== 0 && at <= 3)) {
       if (accessDirty) {
-        const updated = entry | SS_ACCESSED | (write !== 0 ? SS_DIRTY : 0);
+        const updated = entry | Word.SS_ACCESSED | (write !== 0 ? Word.SS_DIRTY : 0);
         if (updated !== entry) store<i32>(word, updated);
         entry = updated;
-        if ((entry & SS_DIRTY) === 0) allowed &= ~PERMISSION_WRITE;
+        if ((entry & Word.SS_DIRTY) === 0) allowed &= ~Word.PERMISSION_WRITE;
       }
-      leaf(block, reads, at - 1, allowed & (PERMISSION_READ | PERMISSION_WRITE), entry, load<i32>(word, 4));
+      leaf(block, reads, at - 1, allowed & (Word.PERMISSION_READ | Word.PERMISSION_WRITE), entry, load<i32>(word, 4));
       return true;
     }
     slot = slotOf(block, entry, load<i32>(word, 4));
@@ -126,7 +110,7 @@ export function secondStage(
 
 /** First stage, likewise; accessed and dirty bits are always kept. */
 export function firstStage(block: usize, tableSlot: i32, level: i32, prot: i32, low: i32, high: i32, write: i32): bool {
-  const words = load<usize>(block, TABLE_WORDS * 4);
+  const words = load<usize>(block, Word.TABLE_WORDS * 4);
   let slot = tableSlot;
   let at = level;
   let allowed = prot;
@@ -134,15 +118,15 @@ export function firstStage(block: usize, tableSlot: i32, level: i32, prot: i32, 
   while (true) {
     reads++;
     if (slot < 0) return false;
-    const word = words + <usize>slot * FRAME_BYTES + <usize>(tableIndex(low, high, at) << 3);
+    const word = words + <usize>slot * Word.FRAME_BYTES + <usize>(tableIndex(low, high, at) << 3);
     const entry = load<i32>(word);
-    if ((entry & FS_PRESENT) === 0 || (entry & FS_USER) === 0) return false;
-    if ((entry & FS_WRITE) === 0) allowed &= ~PERMISSION_WRITE;
-    if (write !== 0 && (allowed & PERMISSION_WRITE) === 0) return false;
-    if (at === 1 || ((entry & ENTRY_PAGE_SIZE) !== 0 && at <= 3)) {
-      const updated = entry | FS_ACCESSED | (write !== 0 ? FS_DIRTY : 0);
+    if ((entry & Word.FS_PRESENT) === 0 || (entry & Word.FS_USER) === 0) return false;
+    if ((entry & Word.FS_WRITE) === 0) allowed &= ~Word.PERMISSION_WRITE;
+    if (write !== 0 && (allowed & Word.PERMISSION_WRITE) === 0) return false;
+    if (at === 1 || ((entry & Word.ENTRY_PAGE_SIZE) !== 0 && at <= 3)) {
+      const updated = entry | Word.FS_ACCESSED | (write !== 0 ? Word.FS_DIRTY : 0);
       if (updated !== entry) store<i32>(word, updated);
-      if ((updated & FS_DIRTY) === 0) allowed &= ~PERMISSION_WRITE;
+      if ((updated & Word.FS_DIRTY) === 0) allowed &= ~Word.PERMISSION_WRITE;
       leaf(block, reads, at - 1, allowed, updated, load<i32>(word, 4));
       return true;
     }
@@ -153,23 +137,23 @@ export function firstStage(block: usize, tableSlot: i32, level: i32, prot: i32, 
 }
 
 function leaf(block: usize, reads: i32, size: i32, prot: i32, low: i32, high: i32): void {
-  store<i32>(block, reads, LEAF_READS * 4);
-  store<i32>(block, size, LEAF_SIZE * 4);
-  store<i32>(block, prot, LEAF_PROT * 4);
-  store<i32>(block, low, LEAF_LOW * 4);
-  store<i32>(block, high, LEAF_HIGH * 4);
+  store<i32>(block, reads, Word.LEAF_READS * 4);
+  store<i32>(block, size, Word.LEAF_SIZE * 4);
+  store<i32>(block, prot, Word.LEAF_PROT * 4);
+  store<i32>(block, low, Word.LEAF_LOW * 4);
+  store<i32>(block, high, Word.LEAF_HIGH * 4);
 }
 
 function step(block: usize, level: i32, slot: i32, prot: i32): void {
   const path = block + ((<usize>level) << 2);
-  store<i32>(path, slot, PATH_SLOT * 4);
-  store<i32>(path, prot, PATH_PROT * 4);
+  store<i32>(path, slot, Word.PATH_SLOT * 4);
+  store<i32>(path, prot, Word.PATH_PROT * 4);
 }
 
 /** Slot of the table that an entry points to, -1 when it is not modelled memory. */
 function slotOf(block: usize, low: i32, high: i32): i32 {
-  const slot = ((<i64>(high & 0xfffff)) << 20) + <i64>(<u32>low >> 12) - FRAME_BASE;
-  return slot >= 0 && slot < <i64>load<i32>(block, FRAME_COUNT * 4) ? <i32>slot : -1;
+  const slot = ((<i64>(high & 0xfffff)) << 20) + <i64>(<u32>low >> 12) - Word.FRAME_BASE;
+  return slot >= 0 && slot < <i64>load<i32>(block, Word.FRAME_COUNT * 4) ? <i32>slot : -1;
 }
 
 function tableIndex(low: i32, high: i32, level: i32): i32 {
@@ -182,5 +166,5 @@ function regionLow(low: i32, high: i32, level: i32): i32 {
 
 function regionKey(space: i32, high: i32, level: i32): i32 {
   const shift = 9 * (level - 1);
-  return (space << SPACE_SHIFT) | (shift < 32 ? <i32>(<u32>high >> shift) : 0);
+  return (space << Word.SPACE_SHIFT) | (shift < 32 ? <i32>(<u32>high >> shift) : 0);
 }
