@@ -19,6 +19,7 @@ interface ReplaceOptions {
   readonly pace?: string;
   readonly userGap: string;
   readonly injectSwitch?: string;
+  readonly onFault?: string;
   readonly window: string;
   readonly sensitivity: boolean;
   readonly workers?: string;
@@ -39,7 +40,11 @@ export function registerReplace(program: Command, context: CommandContext): void
     .option('--set <path=value>', 'override one number of the profiles; repeatable', collect, [])
     .option('--pace <mode>', "recorded | closed | scale=N; the bundle's default when left out")
     .option('--user-gap <time>', 'recorded, or the time between detach and attach, such as 50us', 'recorded')
-    .option('--inject-switch <spec>', 'add switches: every=10ms[,kind=rid|pasid]')
+    .option('--inject-switch <spec>', 'add switches: every=10ms[,kind=rid|pasid|mdev|container]')
+    .option(
+      '--on-fault <what>',
+      'continue | stop: a device whose requests fault; stop under closed pacing when left out',
+    )
     .option('--window <time>', 'shown on each side of a switch', '20us')
     .option('--no-sensitivity', 'leave out the replays with other invalidation latencies')
     .option('--workers <n>', 'worker threads; 0 replays in this thread; all cores when left out')
@@ -65,6 +70,7 @@ export function registerReplace(program: Command, context: CommandContext): void
             ...(options.pace === undefined ? {} : { pacing: parsePacing(options.pace) }),
             ...(options.userGap === 'recorded' ? {} : { gapNs: study.parseDuration('--user-gap', options.userGap) }),
             ...(options.injectSwitch === undefined ? {} : { inject: study.parseInjection(options.injectSwitch) }),
+            ...(options.onFault === undefined ? {} : { onFault: study.parseOnFault(options.onFault) }),
             windowNs: study.parseDuration('--window', options.window),
             sensitivity: options.sensitivity,
             workers: workerCount(options.workers),

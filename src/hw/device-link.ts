@@ -12,6 +12,7 @@
  * ordering between posted and non-posted requests is not modelled; all devices of a machine have the same link.
  */
 import { assert } from '../assert.ts';
+import { type ArraySource, HEAP_ARRAYS } from './linear-memory.ts';
 
 /** Wire, window and memory parameters, resolved from a profile. Times in [ps]. */
 export interface LinkTiming {
@@ -127,7 +128,7 @@ export class DeviceLinks {
   readonly #hitTicks: number;
 
   /** `hitTicks`: what the IOMMU adds to a request at least [ps]. */
-  constructor(timing: LinkTiming, deviceCount: number, hitTicks: number) {
+  constructor(timing: LinkTiming, deviceCount: number, hitTicks: number, arrays: ArraySource = HEAP_ARRAYS) {
     this.timing = timing;
     this.#oneWayTicks = timing.oneWayTicks;
     this.#memoryReadTicks = timing.memoryReadTicks;
@@ -138,12 +139,12 @@ export class DeviceLinks {
     this.ringShift = Math.ceil(Math.log2(largest + 1)) + 1;
     this.ringMask = 2 ** this.ringShift - 1;
     const shapes = (MAX_REQUEST_BYTES + 1) * 2;
-    this.shapes = new Float64Array(shapes * 8);
-    this.shapeTlps = new Int32Array(shapes * 2);
-    this.shape = new Int32Array(deviceCount * 2);
-    this.devices = new Float64Array(deviceCount * 4);
-    this.heads = new Int32Array(deviceCount * 2);
-    this.ring = new Float64Array((deviceCount * 2) << this.ringShift);
+    this.shapes = arrays.float64(shapes * 8);
+    this.shapeTlps = arrays.int32(shapes * 2);
+    this.shape = arrays.int32(deviceCount * 2);
+    this.devices = arrays.float64(deviceCount * 4);
+    this.heads = arrays.int32(deviceCount * 2);
+    this.ring = arrays.float64((deviceCount * 2) << this.ringShift);
     this.maxReadChunkBytes = timing.maxReadRequestBytes * windowOf(timing, 0, timing.maxReadRequestBytes);
     this.maxWriteChunkBytes = timing.maxPayloadBytes * windowOf(timing, 1, timing.maxPayloadBytes);
   }

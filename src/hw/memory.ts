@@ -4,7 +4,8 @@
  *
  * One growable Int32Array holds all frames, 1024 words each. Frames are numbered densely from
  * {@link TABLE_FRAME_BASE}, so the walker's step from an entry to the next table is one array index. Data pages of
- * the trace lie below that number and have no contents: a DMA is an address, not bytes.
+ * the trace lie below that number and have no contents: a DMA is an address, not bytes. The exception are data pages in
+ * which user space keeps tables of its own for the hardware to walk: these are adopted ({@link PhysicalMemory.adopt}).
  *
  * A 64-bit entry is two consecutive words, low word first. Software that must not be seen half-way writes the word
  * with the present bit last; a walk between two writes sees exactly what is there.
@@ -12,6 +13,7 @@
 import type { Pfn } from '../address.ts';
 import { assert } from '../assert.ts';
 import type { Tick } from '../units.ts';
+import { LinearMemory } from './linear-memory.ts';
 
 /** First page frame number of modelled memory: 1 TiB. Recorded data pages must lie below. */
 export const TABLE_FRAME_BASE = 0x1000_0000;
@@ -29,13 +31,21 @@ export class PhysicalMemory {
    * All words; frame `slot` occupies `[slot * 1024, slot * 1024 + 1024)`. The array is replaced when memory grows:
    * hold it in a local only while nothing can allocate.
    */
-  words = new Int32Array(INITIAL_FRAMES * WORDS_PER_FRAME);
+  words: Int32Array;
+  /** What {@link words} is part of: state of the units may live beside it. */
+  readonly linear = new LinearMemory();
 
   #frameCount = 0;
   #liveFrames = 0;
   readonly #free: number[] = [];
+  /** Slots of adopted data pages, by page frame. */
+  readonly #adopted = new Map<number, number>();
   /** Watchers by word index. Looked up on hardware writes only, never on a walk. */
   readonly #watchers = new Map<number, WordWatcher[]>();
+
+  constructor() {
+    this.words = this.linear.int32(INITIAL_FRAMES * WORDS_PER_FRAME);
+  }
 
   /** [frames] Frames in use. */
   get liveFrames(): number {
@@ -64,9 +74,7 @@ export class PhysicalMemory {
     this.#liveFrames += count;
     const needed = this.#frameCount * WORDS_PER_FRAME;
     if (needed > this.words.length) {
-      const grown = new Int32Array(Math.max(needed, this.words.length * 2));
-      grown.set(this.words);
-      this.words = grown;
+      this.words = this.linear.extended(this.words, Math.max(needed, this.words.length * 2));
     }
     return (TABLE_FRAME_BASE + slot) as Pfn;
   }
@@ -79,10 +87,16 @@ export class PhysicalMemory {
     this.#free.push(slot);
   }
 
+  /** Gives a data page contents, zeros at first; nothing happens to a page that has some. It keeps its frame number. */
+  adopt(pfn: number): void {
+    if (this.slotOf(pfn) < 0) this.#adopted.set(pfn, this.allocFrame() - TABLE_FRAME_BASE);
+  }
+
   /** Slot of a frame, or -1 when `pfn` is not a frame of modelled memory. */
   slotOf(pfn: number): number {
     const slot = pfn - TABLE_FRAME_BASE;
-    return slot >= 0 && slot < this.#frameCount ? slot : -1;
+    if (slot >= 0) return slot < this.#frameCount ? slot : -1;
+    return this.#adopted.size > 0 ? (this.#adopted.get(pfn) ?? -1) : -1;
   }
 
   /** u32 word `word` (0 .. 1023) of a frame. */

@@ -12,7 +12,7 @@ import { applyOverrides, decodeStrict, deepFreeze } from '../decode.ts';
 import { ticksFromNs } from '../units.ts';
 import type { LinkTiming } from './device-link.ts';
 import type { CacheGeometry } from './set-assoc.ts';
-import type { VtdConfig } from './vtd/config.ts';
+import type { EndpointTiming, VtdConfig } from './vtd/config.ts';
 
 const BASIS = z.enum(['M', 'P', 'D', 'S', 'X', 'A']);
 
@@ -110,6 +110,21 @@ export const HARDWARE_PROFILE_SCHEMA = z.object({
       readHoldNs: perSize,
     })
     .check(checkRows),
+  /** Endpoints with ATS and PRI. */
+  endpoint: z.object({
+    deviceTlb: cache,
+    lookupNs: nanoseconds,
+    translationWindow: count,
+    /** What a translation request takes besides wire, flight and translation. */
+    translationExtraNs: nanoseconds,
+    invalidateQueueDepth: sourced(z.int().min(1).max(32)),
+    /** Arrival of an invalidation to its answer leaving, requests under way aside. */
+    invalidationNs: nanoseconds,
+    invalidationTimeoutNs: nanoseconds,
+    pageRequestWindow: sourced(z.int().min(1).max(512)),
+    pageRequestRetries: countOrNone,
+    pageRequestWriteNs: nanoseconds,
+  }),
   faultCodes: z.object({
     pasidEntryNotPresent: count,
     scalableContextNotPresent: count,
@@ -243,6 +258,7 @@ function resolveConfig(from: HardwareProfileSource): VtdConfig {
       statusTicks: ticks(queue.statusNs),
     },
     link: resolveLink(from),
+    endpoint: resolveEndpoint(from),
     faultCodes: {
       pasidEntryNotPresent: faultCodes.pasidEntryNotPresent.value,
       scalableContextNotPresent: faultCodes.scalableContextNotPresent.value,
@@ -251,6 +267,21 @@ function resolveConfig(from: HardwareProfileSource): VtdConfig {
       scalableSsBeyondWidth: faultCodes.scalableSsBeyondWidth.value,
       walkFaultsCarryRidPasid: faultCodes.walkFaultsCarryRidPasid.value,
     },
+  };
+}
+
+function resolveEndpoint({ endpoint }: HardwareProfileSource): EndpointTiming {
+  return {
+    deviceTlb: geometry(endpoint.deviceTlb),
+    lookupTicks: ticksFromNs(endpoint.lookupNs.value),
+    translationWindow: endpoint.translationWindow.value,
+    translationExtraTicks: ticksFromNs(endpoint.translationExtraNs.value),
+    invalidateQueueDepth: endpoint.invalidateQueueDepth.value,
+    invalidationTicks: ticksFromNs(endpoint.invalidationNs.value),
+    invalidationTimeoutTicks: ticksFromNs(endpoint.invalidationTimeoutNs.value),
+    pageRequestWindow: endpoint.pageRequestWindow.value,
+    pageRequestRetries: endpoint.pageRequestRetries.value,
+    pageRequestWriteTicks: ticksFromNs(endpoint.pageRequestWriteNs.value),
   };
 }
 
@@ -320,7 +351,7 @@ function listNumbers(node: object, path: string, into: ProfileNumber[]): void {
 function unitOf(key: string): string {
   if (key.endsWith('Ns')) return 'ns';
   if (key.endsWith('Bytes')) return 'bytes';
-  if (key.endsWith('Window')) return 'TLPs';
+  if (key.endsWith('Window')) return key === 'pageRequestWindow' ? 'requests' : 'TLPs';
   if (key.endsWith('Bits')) return 'bits';
   const units: Readonly<Record<string, string>> = {
     entries: 'entries',

@@ -1,14 +1,15 @@
 /** A pool of identical servers, each known only by the tick until which it is busy: page walkers. */
 import { assert } from '../assert.ts';
+import { type ArraySource, HEAP_ARRAYS } from './linear-memory.ts';
 
 /** k identical servers. A request takes the one that is free first; ties go to the lowest number. */
 export class ServerPool {
   /** [ps] Per server: busy until. */
   readonly busyUntil: Float64Array;
 
-  constructor(count: number) {
+  constructor(count: number, arrays: ArraySource = HEAP_ARRAYS) {
     assert(Number.isInteger(count) && count > 0, `bad server count ${count}`);
-    this.busyUntil = new Float64Array(count);
+    this.busyUntil = arrays.float64(count);
   }
 
   /** Number of the server that is free first. @hot */

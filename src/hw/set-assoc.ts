@@ -10,6 +10,8 @@
  * intrusive recency list, so that a lookup does not depend on the number of entries.
  */
 import { assert } from '../assert.ts';
+import * as Header from './cache-header.ts';
+import { type ArraySource, HEAP_ARRAYS } from './linear-memory.ts';
 
 /** Replacement policies. `reset-when-full` empties the whole cache when it is full, as software models do. */
 export type ReplacementPolicy = 'lru' | 'tree-plru' | 'fifo' | 'random' | 'reset-when-full';
@@ -35,11 +37,19 @@ export const GROUP_SHIFT = 15;
 
 const LINEAR_WAYS = 16;
 const FREE = -1;
-const LRU = 0;
-const FIFO = 1;
-const TREE_PLRU = 2;
-const RANDOM = 3;
-const RESET = 4;
+// Copies of this module's own: V8 folds these into the loop, an imported binding it loads each time.
+const LIVE = Header.CACHE_LIVE;
+const STALE = Header.CACHE_STALE;
+const CLOCK = Header.CACHE_CLOCK;
+const BY_CAPACITY = Header.EVICTED_BY_CAPACITY;
+const BY_CONFLICT = Header.EVICTED_BY_CONFLICT;
+const BY_INVALIDATION = Header.EVICTED_BY_INVALIDATION;
+const LAST_STAMP = Header.LAST_STAMP;
+const LRU = Header.POLICY_LRU;
+const FIFO = Header.POLICY_FIFO;
+const TREE_PLRU = Header.POLICY_TREE_PLRU;
+const RANDOM = Header.POLICY_RANDOM;
+const RESET = Header.POLICY_RESET;
 const POLICY = { lru: LRU, fifo: FIFO, 'tree-plru': TREE_PLRU, random: RANDOM, 'reset-when-full': RESET } as const;
 
 /** A cache of fixed geometry. */
@@ -52,12 +62,8 @@ export class SetAssoc {
   /** [ps] Per entry: valid from this tick on. */
   readonly readyTick: Float64Array;
 
-  /** Entries that hold something, stale ones not yet reclaimed included. */
-  live = 0;
-  /** Valid entries replaced because the whole cache was full, or because their set was; and entries invalidated. */
-  evictedByCapacity = 0;
-  evictedByConflict = 0;
-  evictedByInvalidation = 0;
+  /** Geometry, counts and places of the arrays, by the CACHE_ numbers of cache-header.ts. */
+  readonly header: Int32Array;
   /** Times a `reset-when-full` cache emptied itself. */
   resets = 0;
   /** value0 and key1 of the entry that the last {@link fill} replaced, -1 when it replaced none. */
@@ -80,18 +86,24 @@ export class SetAssoc {
   readonly #older: Int32Array;
   readonly #newer: Int32Array;
   readonly #treeBits: Int32Array;
-  #stale = false;
-  #clock = 0;
+  /** By the EVICTED_BY_ numbers. */
+  readonly #evictions: Float64Array;
   #random: number;
 
-  constructor(geometry: CacheGeometry, generations: GroupGenerations, seed = 0x9e3779b9) {
+  constructor(
+    geometry: CacheGeometry,
+    generations: GroupGenerations,
+    seed = 0x9e3779b9,
+    arrays: ArraySource = HEAP_ARRAYS,
+  ) {
     const { entries } = geometry;
     const ways = geometry.ways === 0 ? entries : geometry.ways;
     assert(Number.isInteger(entries) && entries > 0 && entries % ways === 0, `bad geometry ${entries} x ${ways}`);
     this.entries = entries;
-    this.tags = new Int32Array(entries * 4);
-    this.values = new Int32Array(entries * 2);
-    this.readyTick = new Float64Array(entries);
+    this.tags = arrays.int32(entries * 4);
+    this.values = arrays.int32(entries * 2);
+    this.readyTick = arrays.float64(entries);
+    this.#evictions = arrays.float64(3);
     this.#generations = generations;
     this.#policy = POLICY[geometry.policy];
     this.#ways = ways;
@@ -106,12 +118,48 @@ export class SetAssoc {
     this.#shift = buckets === 1 ? 0 : 32 - Math.floor(Math.log2(buckets));
     this.#setMask = buckets === 1 ? 0 : -1;
     const links = this.#indexed ? entries + 1 : 0;
-    this.#heads = new Int32Array(this.#indexed ? buckets : 0);
-    this.#next = new Int32Array(links);
-    this.#older = new Int32Array(links);
-    this.#newer = new Int32Array(links);
+    this.#heads = arrays.int32(this.#indexed ? buckets : 0);
+    this.#next = arrays.int32(links);
+    this.#older = arrays.int32(links);
+    this.#newer = arrays.int32(links);
     this.#treeBits = new Int32Array(this.#policy === TREE_PLRU ? this.#sets : 0);
+    const header = arrays.int32(Header.CACHE_WORDS);
+    header[Header.CACHE_ENTRIES] = entries;
+    header[Header.CACHE_WAYS] = ways;
+    header[Header.CACHE_SETS] = buckets;
+    header[Header.CACHE_INDEXED] = this.#indexed ? 1 : 0;
+    header[Header.CACHE_LOW_BITS] = this.#lowBits ? 1 : 0;
+    header[Header.CACHE_POLICY] = this.#policy;
+    header[Header.CACHE_TAGS] = this.tags.byteOffset;
+    header[Header.CACHE_VALUES] = this.values.byteOffset;
+    header[Header.CACHE_READY] = this.readyTick.byteOffset;
+    header[Header.CACHE_HEADS] = this.#heads.byteOffset;
+    header[Header.CACHE_NEXT] = this.#next.byteOffset;
+    header[Header.CACHE_OLDER] = this.#older.byteOffset;
+    header[Header.CACHE_NEWER] = this.#newer.byteOffset;
+    header[Header.CACHE_EVICTIONS] = this.#evictions.byteOffset;
+    this.header = header;
     this.clear();
+  }
+
+  /** Entries that hold something, stale ones not yet reclaimed included. */
+  get live(): number {
+    return this.header[LIVE]!;
+  }
+
+  /** Valid entries replaced because the whole cache was full. */
+  get evictedByCapacity(): number {
+    return this.#evictions[BY_CAPACITY]!;
+  }
+
+  /** Valid entries replaced because their set was full. */
+  get evictedByConflict(): number {
+    return this.#evictions[BY_CONFLICT]!;
+  }
+
+  /** Entries invalidated. */
+  get evictedByInvalidation(): number {
+    return this.#evictions[BY_INVALIDATION]!;
   }
 
   /** Entry of the key at `generation`, made the most recently used; -1 when absent. @hot */
@@ -134,14 +182,6 @@ export class SetAssoc {
     return -1;
   }
 
-  /** Makes an entry the most recently used, as {@link find} does. @hot */
-  touch(entry: number): void {
-    if (this.#policy === LRU) {
-      if (this.#indexed) this.#moveToFront(entry);
-      else this.tags[(entry << 2) | 3] = this.#tick();
-    } else if (this.#policy === TREE_PLRU) this.#pointAway(entry);
-  }
-
   /** As {@link find}, leaving the recency order alone. @hot */
   peek(key0: number, key1: number, generation: number): number {
     if (this.#indexed) return this.#peekIndexed(key0, key1, generation);
@@ -156,7 +196,7 @@ export class SetAssoc {
 
   /** Stores a key that is not present and returns its entry; the caller sets {@link readyTick}. @hot */
   fill(key0: number, key1: number, generation: number, value0: number, value1: number): number {
-    if (this.#stale) this.#reclaim();
+    if (this.header[STALE] !== 0) this.#reclaim();
     const entry = this.#indexed ? this.#placeIndexed() : this.#place(key0, key1);
     const word = entry << 2;
     const tags = this.tags;
@@ -165,7 +205,7 @@ export class SetAssoc {
     tags[word + 2] = generation;
     this.values[entry << 1] = value0;
     this.values[(entry << 1) + 1] = value1;
-    this.live++;
+    this.header[LIVE]!++;
     if (this.#indexed) this.#link(entry, key0, key1);
     else this.#stampNew(entry);
     return entry;
@@ -182,17 +222,17 @@ export class SetAssoc {
   /** Frees an entry found by walking {@link tags}; counts as invalidated. */
   drop(entry: number): void {
     this.#release(entry);
-    this.evictedByInvalidation++;
+    this.#evictions[BY_INVALIDATION]!++;
   }
 
   /** To be called when the generation of any group has been raised. */
   noteGenerationChange(): void {
-    this.#stale = this.live > 0;
+    this.header[STALE] = this.live > 0 ? 1 : 0;
   }
 
   /** Reclaims entries of past generations now, so that {@link live} is exact. */
   settle(): void {
-    if (this.#stale) this.#reclaim();
+    if (this.header[STALE] !== 0) this.#reclaim();
   }
 
   /** Forgets everything; counts nothing. */
@@ -201,9 +241,9 @@ export class SetAssoc {
     for (let entry = 0; entry < this.entries; entry++) this.tags[entry * 4 + 1] = FREE;
     this.#treeBits.fill(0);
     this.#heads.fill(FREE);
-    this.live = 0;
-    this.#stale = false;
-    this.#clock = 0;
+    this.header[LIVE] = 0;
+    this.header[STALE] = 0;
+    this.header[CLOCK] = 0;
     if (!this.#indexed) return;
     // Free entries hang on `next` from the sentinel; the recency ring is empty.
     for (let entry = 0; entry < this.entries; entry++)
@@ -226,8 +266,11 @@ export class SetAssoc {
   }
 
   #tick(): number {
-    if (this.#clock === 0x7fff_ffff) this.#renumber();
-    return ++this.#clock;
+    const { header } = this;
+    if (header[CLOCK] === LAST_STAMP) this.#renumber();
+    const stamp = (header[CLOCK]! + 1) | 0;
+    header[CLOCK] = stamp;
+    return stamp;
   }
 
   /** Stamps are 31 bits: replaces them by their ranks when they run out. */
@@ -237,7 +280,7 @@ export class SetAssoc {
       .filter((entry) => tags[entry * 4 + 3] !== 0)
       .sort((a, b) => tags[a * 4 + 3]! - tags[b * 4 + 3]!);
     for (let rank = 0; rank < order.length; rank++) tags[order[rank]! * 4 + 3] = rank + 1;
-    this.#clock = order.length;
+    this.header[CLOCK] = order.length;
   }
 
   #stampNew(entry: number): void {
@@ -269,8 +312,8 @@ export class SetAssoc {
   }
 
   #evict(victim: number): void {
-    if (this.live === this.entries) this.evictedByCapacity++;
-    else this.evictedByConflict++;
+    if (this.live === this.entries) this.#evictions[BY_CAPACITY]!++;
+    else this.#evictions[BY_CONFLICT]!++;
     this.replacedValue0 = this.values[victim << 1]!;
     this.replacedKey1 = this.tags[(victim << 2) + 1]!;
     this.#release(victim);
@@ -280,11 +323,11 @@ export class SetAssoc {
     if (this.#indexed) this.#unlink(entry);
     this.tags[(entry << 2) + 1] = FREE;
     this.tags[(entry << 2) + 3] = 0;
-    this.live--;
+    this.header[LIVE]!--;
   }
 
   #reclaim(): void {
-    this.#stale = false;
+    this.header[STALE] = 0;
     const tags = this.tags;
     const current = this.#generations.current;
     for (let entry = 0; entry < this.entries; entry++) {

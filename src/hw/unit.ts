@@ -4,6 +4,7 @@
  * same unit only through memory and registers.
  */
 import type { Tick } from '../units.ts';
+import { type ArraySource, HEAP_ARRAYS, type LinearMemory } from './linear-memory.ts';
 
 /** DMA rows as columns. All arrays have at least `rowCount` elements (u64 columns twice as many u32 words, lo first). */
 export interface DmaColumns {
@@ -23,6 +24,8 @@ export interface DmaColumns {
   bytes: Uint32Array;
   /** {@link DmaFlag} bits. */
   flags: Uint8Array;
+  /** The memory that all arrays are in, when they were made by {@link IommuUnit.columns}. */
+  readonly home?: LinearMemory | undefined;
 }
 
 /** Bits of the `flags` column of a DMA row. */
@@ -46,6 +49,8 @@ export const DmaOutcome = {
   fault: 3,
   /** Not translated: pass-through domain, translated request or bypass unit. */
   passThrough: 4,
+  /** Translated by the device's own TLB. */
+  deviceHit: 5,
 } as const;
 
 /** Outcomes as columns, owned by the caller and reused between batches; row i answers row i of the input. */
@@ -68,6 +73,46 @@ export interface ResultColumns {
   pageShift: Uint8Array;
   /** Physical page of the first byte as two u32 words, lo first (a PFN of 52 bits). */
   pfn: Uint32Array;
+  /** As {@link DmaColumns.home}. */
+  readonly home?: LinearMemory | undefined;
+}
+
+/** Input and result columns of the same capacity. */
+export interface DmaBatch {
+  readonly input: DmaColumns;
+  readonly results: ResultColumns;
+}
+
+/** Columns for `capacityRows` rows; `home` is the memory that `arrays` takes from, if it is one that units share. */
+export function allocateBatch(
+  capacityRows: number,
+  arrays: ArraySource = HEAP_ARRAYS,
+  home: LinearMemory | undefined = undefined,
+): DmaBatch {
+  return {
+    input: {
+      rowCount: 0,
+      notBefore: arrays.float64(capacityRows),
+      device: arrays.uint16(capacityRows),
+      pasid: arrays.uint32(capacityRows),
+      iova: arrays.uint32(2 * capacityRows),
+      bytes: arrays.uint32(capacityRows),
+      flags: arrays.uint8(capacityRows),
+      home,
+    },
+    results: {
+      issueTick: arrays.float64(capacityRows),
+      arriveTick: arrays.float64(capacityRows),
+      readyTick: arrays.float64(capacityRows),
+      doneTick: arrays.float64(capacityRows),
+      outcome: arrays.uint8(capacityRows),
+      fault: arrays.uint8(capacityRows),
+      walkReads: arrays.uint8(capacityRows),
+      pageShift: arrays.uint8(capacityRows),
+      pfn: arrays.uint32(2 * capacityRows),
+      home,
+    },
+  };
 }
 
 /** Counters in the names of the VT-d performance monitor (Linux drivers/iommu/intel/perfmon.c), plus the model's own after a dot. */
@@ -83,6 +128,9 @@ export interface IommuUnit {
    * stopped before it writes `out.issueTick`: when the row would issue as things stand. @hot
    */
   translate(input: DmaColumns, from: number, to: number, limit: Tick, out: ResultColumns): number;
+
+  /** Columns in the memory where the unit's own state is: rows in them replay fastest. */
+  columns(capacityRows: number): DmaBatch;
 
   /** Register write by the driver; `lo`, `hi` are u32 words (hi is 0 for 32-bit registers). */
   mmioWrite(register: number, lo: number, hi: number, atTick: Tick): void;

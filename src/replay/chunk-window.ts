@@ -1,4 +1,5 @@
 /** The chunks of one DMA stream that are in memory: loaded in order, handed on in order, recycled. */
+import type { IommuUnit } from '../hw/unit.ts';
 import type { DMA_SCHEMA } from '../trace/schema.ts';
 import type { StreamBatch } from '../trace/stream-reader.ts';
 import { DmaChunk } from './dma-chunk.ts';
@@ -12,17 +13,16 @@ export class ChunkWindow {
 
   readonly #source: Iterator<StreamBatch<typeof DMA_SCHEMA>>;
   readonly #chunkRows: number;
-  /** Rows are copied when several chunks are in memory at once: the reader overwrites what it gave before. */
-  readonly #copies: boolean;
+  readonly #unit: IommuUnit;
   readonly #chunks: DmaChunk[] = [];
   readonly #spare: DmaChunk[] = [];
   /** Number, in the stream, of the oldest chunk in memory. */
   #first = 0;
 
-  constructor(source: Iterator<StreamBatch<typeof DMA_SCHEMA>>, chunkRows: number, copies: boolean) {
+  constructor(source: Iterator<StreamBatch<typeof DMA_SCHEMA>>, chunkRows: number, unit: IommuUnit) {
     this.#source = source;
     this.#chunkRows = chunkRows;
-    this.#copies = copies;
+    this.#unit = unit;
   }
 
   /** Number of the chunk to be loaded next. */
@@ -52,9 +52,8 @@ export class ChunkWindow {
       return undefined;
     }
     const { firstRow, rowCount, columns } = step.value;
-    const chunk = this.#spare.pop() ?? new DmaChunk(this.#chunkRows);
-    if (this.#copies) chunk.copy(firstRow, rowCount, columns);
-    else chunk.borrow(firstRow, rowCount, columns);
+    const chunk = this.#spare.pop() ?? new DmaChunk(this.#chunkRows, this.#unit.columns(this.#chunkRows));
+    chunk.load(firstRow, rowCount, columns);
     this.#chunks.push(chunk);
     this.loadedEnd = firstRow + rowCount;
     return chunk;

@@ -12,6 +12,7 @@ import {
 } from '../trace/schema.ts';
 import type { StreamBatch } from '../trace/stream-reader.ts';
 import { nsFromWords } from '../units.ts';
+import { NO_USER_DATA, UserDataCursor, type UserDatum } from './user-data.ts';
 
 /** A physically contiguous run of a mapping. */
 export interface FrameRun {
@@ -45,6 +46,7 @@ export interface ControlRow {
   readonly afterDma: number;
   readonly text: string;
   readonly frames: readonly FrameRun[];
+  readonly userData: readonly UserDatum[];
 }
 
 /** A row object that is filled again and again: rows are many, those in flight few. */
@@ -74,6 +76,7 @@ export function emptyRow(): ReusableRow {
     afterDma: 0,
     text: '',
     frames: NO_FRAMES,
+    userData: NO_USER_DATA,
   };
 }
 
@@ -91,6 +94,7 @@ export class ControlReader {
   readonly #ops: readonly (ControlOp | undefined)[];
   readonly #texts: readonly string[];
   readonly #frames: FrameCursor;
+  readonly #userData: UserDataCursor;
   #columns: Columns<typeof CONTROL_SCHEMA> | undefined;
   #firstRow = 0;
   #endRow = 0;
@@ -105,6 +109,7 @@ export class ControlReader {
     this.#ops = this.#opNames.map((name) => CONTROL_OPS.find((op) => op === name));
     this.#texts = stream.dictionary('text');
     this.#frames = new FrameCursor(bundle);
+    this.#userData = new UserDataCursor(bundle);
   }
 
   /** The next row as an object of its own; undefined at the end. Throws as {@link nextInto}. */
@@ -145,6 +150,7 @@ export class ControlReader {
     into.afterDma = columns.afterDma[i]!;
     into.text = this.#texts[columns.text[i]!] ?? '';
     into.frames = this.#frames.of(row);
+    into.userData = this.#userData.of(row);
     return true;
   }
 

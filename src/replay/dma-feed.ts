@@ -34,6 +34,7 @@ export class DmaFeed {
   readonly #options: FeedOptions;
   readonly #clock: PacingClock;
   readonly #onIssued: FeedOptions['onIssued'];
+  readonly #events: FeedOptions['events'];
   readonly #progress: ControlProgress;
   readonly #batchRows: number;
   readonly #skewRows: number;
@@ -60,6 +61,8 @@ export class DmaFeed {
   readonly #lanesByControl = new Map<number, DmaLane[]>();
   readonly #skewed: DmaLane[] = [];
   readonly #freed: DmaLane[] = [];
+  /** Lanes whose next row waits for whatever the next event brings. */
+  readonly #waiting: DmaLane[] = [];
   #forwardDependencies = 0;
   readonly #sink = (chunk: DmaChunk): void => this.#options.onChunk(chunk, this.unitIndex);
 
@@ -69,11 +72,12 @@ export class DmaFeed {
     this.#unit = options.unit;
     this.#clock = options.clock;
     this.#onIssued = options.onIssued;
+    this.#events = options.events;
     this.#progress = options.progress;
     this.#batchRows = options.batchRows;
     this.#skewRows = options.devices.length > 1 ? (options.skewRows ?? DEFAULT_SKEW_ROWS) : 0;
     this.#lookaheadChunks = Math.ceil(this.#skewRows / options.chunkRows);
-    this.#window = new ChunkWindow(options.chunks, options.chunkRows, this.#skewRows > 0);
+    this.#window = new ChunkWindow(options.chunks, options.chunkRows, options.unit);
     const ringRows = HISTORY_ROWS + 2 * this.#skewRows + 4 * options.chunkRows;
     this.#doneTicks = new TickRing(ringRows);
     this.#issueTicks = new TickRing(this.#skewRows > 0 ? ringRows : 0);
@@ -175,9 +179,58 @@ export class DmaFeed {
     }
   }
 
+  /** The device issues nothing more until {@link release}. Nothing happens when it has no rows here. */
+  hold(device: number): void {
+    const lane = this.#lanes.get(device);
+    if (lane === undefined) return;
+    lane.held = true;
+    lane.key = BLOCKED;
+    this.#heap.update(lane);
+  }
+
+  /** A device that was held goes on at `atTick` [ps]. True when there was one. */
+  release(device: number, atTick: number): boolean {
+    const lane = this.#lanes.get(device);
+    if (lane === undefined || !lane.held) return false;
+    lane.held = false;
+    lane.heldUntil = atTick;
+    if (!lane.empty && lane.resolved > lane.next) {
+      const { firstRow, input } = this.#window.chunkOf(lane.next);
+      for (let row = lane.next; row < lane.resolved; row++) {
+        if (input.notBefore[row - firstRow]! < atTick) input.notBefore[row - firstRow] = atTick;
+      }
+    }
+    // A lane whose next row waits is woken by what it waits for.
+    const waits = lane.next === lane.resolved && (lane.waitsForControl > 0 || lane.waitsForRow > 0);
+    if (!waits) this.#refresh(lane);
+    return true;
+  }
+
+  /** Every device that is held goes on. True when there was one. */
+  releaseAll(atTick: number): boolean {
+    let any = false;
+    for (const device of this.#lanes.keys()) if (this.release(device, atTick)) any = true;
+    return any;
+  }
+
+  /** True when rows can make events of their own. */
+  get makesEvents(): boolean {
+    return this.#events !== undefined;
+  }
+
+  /** An event has run: rows that waited for the next one are tried again. */
+  wake(): void {
+    for (let lane = this.#waiting.pop(); lane !== undefined; lane = this.#waiting.pop()) {
+      if (lane.held) continue;
+      lane.key = lane.lastIssue;
+      this.#heap.update(lane);
+    }
+  }
+
   /**
    * Issues rows in order of (issue tick, row) until no row issues before `limit`. Returns early, and true, when a row
-   * announced by {@link stopAfter} was issued, or when the slice is over. @hot
+   * announced by {@link stopAfter} was issued, when a row has made an event that comes before `limit`, or when the slice
+   * is over. @hot
    */
   advance(limit: number): boolean {
     const heap = this.#heap;
@@ -199,6 +252,7 @@ export class DmaFeed {
       }
       to = this.#cut(from, to);
       if (this.#issue(lane, from, to, laneLimit) || this.#issuedRows >= this.#sliceEnd) return true;
+      if (this.#events !== undefined && this.#events.next < limit) return true;
     }
   }
 
@@ -208,11 +262,12 @@ export class DmaFeed {
     const base = chunk.firstRow;
     const reached = base + this.#unit.translate(chunk.input, from - base, to - base, limit as Tick, chunk.results);
     if (reached < to) {
-      // The unit says when the row it stopped at would issue; that is at or after the limit.
+      // The unit says when the row it stopped at would issue; that is at or after the limit, or at an event just made.
       const issueTick = chunk.results.issueTick[reached - base]!;
-      if (!(issueTick >= limit))
+      if (!(issueTick >= limit) && this.#events === undefined)
         throw new InvariantError(`${this.#unit.name} stopped at ${issueTick}, not ${limit} ps`);
       lane.key = issueTick;
+      if (this.#events !== undefined && issueTick === this.#events.next) this.#waiting.push(lane);
     }
     if (reached === from) {
       this.#heap.update(lane);
@@ -220,7 +275,12 @@ export class DmaFeed {
     }
     const { issueTick, doneTick } = chunk.results;
     this.#doneTicks.copy(doneTick, base, from, reached);
-    if (this.#skewRows > 0) this.#issueTicks.copy(issueTick, base, from, reached);
+    if (this.#skewRows > 0) {
+      this.#issueTicks.copy(issueTick, base, from, reached);
+      // A row that waited for a page was issued long ago, but only now do those behind it know.
+      const now = this.#events?.now ?? 0;
+      for (let row = from; row < reached && issueTick[row - base]! < now; row++) this.#issueTicks.set(row, now);
+    }
     this.#onIssued?.(chunk, from - base, reached - base);
     this.#issuedRows += reached - from;
     chunk.pending -= reached - from;
@@ -282,7 +342,7 @@ export class DmaFeed {
   /** Finds the key of a lane whose next row has changed or may have become free. */
   #refresh(lane: DmaLane): void {
     lane.key = BLOCKED;
-    if (!lane.empty) {
+    if (!lane.empty && !lane.held) {
       if (lane.next === lane.resolved) this.#resolve(lane);
       if (lane.resolved > lane.next) {
         const chunk = this.#window.chunkOf(lane.next);
@@ -312,11 +372,13 @@ export class DmaFeed {
     const clock = this.#clock;
     const paced = clock.ticksPerNs > 0;
     const skewRows = this.#skewRows;
+    const { heldUntil } = lane;
     const end = lane.segmentEnd;
     let row = lane.resolved;
     for (; row < end; row++) {
       const i = row - base;
       let tick = paced ? clock.tickOf(timeNs[2 * i + 1]! * 4294967296 + timeNs[2 * i]!) : clock.originTick;
+      if (heldUntil > tick) tick = heldUntil;
       const after = afterControl[i]!;
       if (after !== 0) {
         const doneTick = this.#progress.doneTick(after - 1);

@@ -24,6 +24,10 @@ export class DmaLane {
   /** 1 + DMA row of the unit the next row waits for (skew limit); 0 = none. */
   waitsForRow = 0;
   heapIndex = 0;
+  /** The device has stopped: nothing issues until it is told to go on. */
+  held = false;
+  /** [ps] When it was told to the last time. */
+  heldUntil = 0;
 
   /** Segments behind the current one: pairs of first row and end, in a ring. */
   #ring = new Float64Array(16);

@@ -30,6 +30,8 @@ export interface FeedOptions {
   readonly onChunk: ChunkSink;
   /** Rows `from` .. `to`-1 of a chunk, counted from its first, were issued just now; no event has run since. @hot */
   readonly onIssued?: ((chunk: DmaChunk, from: number, to: number) => void) | undefined;
+  /** The clock, when rows of the unit can make events of their own (page requests): none may be passed by. */
+  readonly events?: { readonly next: number; readonly now: number } | undefined;
   /** Called when a row announced with DmaFeed.stopAfter has been issued. */
   readonly onStop: (unitIndex: number, row: number, doneTick: number) => void;
 }

@@ -1,5 +1,7 @@
 /** The devices of a topology as the modelled kernel sees them, and the groups they are in. */
 import type { SourceId } from '../address.ts';
+import type { PciConfig } from '../hw/pci-function.ts';
+import type { EndpointSpec } from '../hw/vtd/endpoint.ts';
 import type { DeviceProbe } from '../stack/drivers/intel/device-info.ts';
 import type { IntelDriver } from '../stack/drivers/intel/driver.ts';
 import type { DefaultDomainType } from '../stack/iommu/default-domain.ts';
@@ -18,12 +20,23 @@ export interface MachineDevice {
   readonly probe: DeviceProbe;
 }
 
+/** Devices of a world behind a unit that translate for themselves, if software lets them. */
+export function unitEndpoints(manifest: Manifest, indices: readonly number[], unit: number): EndpointSpec[] {
+  return indices.flatMap((index) => {
+    const topology = manifest.topology.devices[index];
+    if (topology?.ats !== true || topology.unit !== unit) return [];
+    const sourceId = (topology.aliasIds?.[0] ?? topology.sourceId) as SourceId;
+    return [{ device: index, sourceId, pri: topology.pri }];
+  });
+}
+
 /** Devices of a world, with their groups; mediated devices have no IOMMU and are left out. */
 export function machineDevices(
   manifest: Manifest,
   indices: readonly number[],
   kernel: Kernel,
   driver: IntelDriver,
+  configOf: (device: number) => PciConfig | undefined,
 ): MachineDevice[] {
   const { units, devices } = manifest.topology;
   const groups = new Map<number, IommuGroup>();
@@ -45,11 +58,13 @@ export function machineDevices(
       maxPasids: topology.pasidBits === 0 ? 0 : 2 ** topology.pasidBits,
       isVirtualFunction: false,
       supportsPri: topology.pri,
+      supportsAts: topology.ats,
       // ASSUMPTION: interrupt remapping is on, as on every machine that assigns devices.
       isolatedMsi: true,
     };
     group.add(device);
-    machine.push({ index, topology, device, group, probe: { ats: topology.ats, pasidBits: topology.pasidBits } });
+    const probe = { ats: topology.ats, pasidBits: topology.pasidBits, config: configOf(index), group };
+    machine.push({ index, topology, device, group, probe });
   }
   return machine;
 }

@@ -2,9 +2,10 @@
  * The composition root of one closed world: modelled memory, IOMMU units, kernel, driver, groups in their default
  * domains, and the calls that control rows become. Booting takes model time; {@link Machine.originTick} is when it ends.
  */
-import { addressFromPfn, pfnFromAddress, type SourceId } from '../address.ts';
+import type { SourceId } from '../address.ts';
 import { assert } from '../assert.ts';
 import { PhysicalMemory } from '../hw/memory.ts';
+import type { PciConfig } from '../hw/pci-function.ts';
 import type { VtdConfig } from '../hw/vtd/config.ts';
 import type { QueueMode } from '../hw/vtd/invalidation-queue.ts';
 import { VtdUnit } from '../hw/vtd/unit.ts';
@@ -34,8 +35,9 @@ import { MachineCalls } from './control-calls.ts';
 import type { CallOutcome } from './control-player.ts';
 import { Diagnostics } from './diagnostics.ts';
 import { DmaApiCalls } from './dma-api-calls.ts';
+import { frameBehind } from './domain-view.ts';
 import { installInitialMappings } from './initial-mappings.ts';
-import { defaultDomainType, type MachineDevice, machineDevices } from './machine-devices.ts';
+import { defaultDomainType, type MachineDevice, machineDevices, unitEndpoints } from './machine-devices.ts';
 import type { JobSpec } from './protocol.ts';
 import type { JobHardware } from './run-profiles.ts';
 import type { ClosedWorld } from './shards.ts';
@@ -102,6 +104,7 @@ export class Machine {
         timeline,
         deviceSourceIds: sourceIds,
         queueMode,
+        endpoints: parts.hardware.kind === 'bypass' ? [] : unitEndpoints(manifest, world.devices, index),
       });
       this.#units.set(index, unit);
       return { name: topology.name, registers: unit, scalable: topology.mode === 'scalable' };
@@ -114,7 +117,9 @@ export class Machine {
       ...(observer === undefined ? {} : { onSubmission: observer }),
     });
     for (const unit of this.driver.units) unit.onEntryStep = parts.watch?.onEntryStep;
-    for (const device of machineDevices(manifest, world.devices, this.kernel, this.driver)) {
+    const configOf = (device: number): PciConfig | undefined =>
+      this.#units.get(manifest.topology.devices[device]?.unit ?? -1)?.functionAt(device);
+    for (const device of machineDevices(manifest, world.devices, this.kernel, this.driver, configOf)) {
       this.#devices.set(device.index, device);
     }
     for (const index of world.devices) {
@@ -133,7 +138,7 @@ export class Machine {
     process.files.limit = DESCRIPTOR_LIMIT;
     this.calls = new MachineCalls(
       new DmaApiCalls((device) => this.#dmaApiOf(device), this.diagnostics),
-      new VfioCalls(this.kernel, process, (device) => this.#vfioDevice(device), this.diagnostics),
+      new VfioCalls(this.kernel, process, (device) => this.#vfioDevice(device), this.diagnostics, this.memory),
       { bind: (device) => this.#bind(device), unbind: (device) => this.#unbind(device) },
     );
     this.originTick = this.kernel.now;
@@ -173,12 +178,11 @@ export class Machine {
 
   /** What software's tables say, for the analysis of stale translations. */
   softwareView(): SoftwareView {
-    const domainOf = (device: number): PagingDomain | undefined => pagingDomainOf(this.#devices.get(device)?.group);
     return {
       frameOf: (device, iovaPfn, pasid) => {
-        const domain = pasid === 0 ? domainOf(device) : pasidDomainOf(this.#devices.get(device)?.group, pasid);
-        const address = domain?.iovaToPhys(addressFromPfn(iovaPfn));
-        return address === undefined ? -1 : pfnFromAddress(address);
+        const group = this.#devices.get(device)?.group;
+        const domain = pasid === 0 ? group?.domain : group?.pasids.get(pasid)?.domain;
+        return frameBehind(this.memory, domain, iovaPfn);
       },
       awaitsFlush: (device, iovaPfn) => this.#dmaApiOf(device)?.awaitsFlush(iovaPfn) ?? false,
       isChanging: (device) => this.#devices.get(device)?.group.mutex.held ?? false,
@@ -276,19 +280,6 @@ export class Machine {
     if (machine.topology.driver !== 'vfio-pci') yield* unuseDefaultDomain(machine.group);
     return { result: 0 };
   }
-}
-
-/** The domain that the group's requests go through, if it maps pages. */
-function pagingDomainOf(group: IommuGroup | undefined): PagingDomain | undefined {
-  const domain = group?.domain;
-  const maps = domain?.type === 'paging' || domain?.type === 'dma' || domain?.type === 'dma-fq';
-  return maps ? (domain as PagingDomain) : undefined;
-}
-
-/** The domain attached to a PASID of the group, if it maps pages. */
-function pasidDomainOf(group: IommuGroup | undefined, pasid: number): PagingDomain | undefined {
-  const domain = group?.pasids.get(pasid)?.domain;
-  return domain?.type === 'paging' ? (domain as PagingDomain) : undefined;
 }
 
 /** The group's default domain if the DMA API maps into it. */

@@ -79,6 +79,8 @@ export interface DeviceOutcomes {
   readonly miss: number;
   readonly mergedMiss: number;
   readonly passThrough: number;
+  /** Translated by the device's own TLB; absent in results of older versions. */
+  readonly deviceHit?: number | undefined;
   /** Memory reads made by context, PASID and page walks. */
   readonly walkReads: number;
 }
@@ -95,6 +97,10 @@ export interface TimeBreakdown {
   readonly walkQueuePs: number;
   /** Memory behind the IOMMU and the way back. */
   readonly memoryPs: number;
+  /** Device-TLB lookups, and translation requests but for the unit's own work; absent without such devices. */
+  readonly deviceTlbPs?: number | undefined;
+  /** Waiting for answers to page requests. */
+  readonly pageRequestPs?: number | undefined;
   /** Control plane, summed over calls. */
   readonly control: {
     readonly iovaPs: number;
@@ -167,6 +173,50 @@ export interface InvalidationStats {
   readonly peakOccupancy: number;
 }
 
+/** One device with ATS. */
+export interface EndpointResult {
+  readonly device: string;
+  /** Requests, one a page piece, that asked the device TLB; those that found an entry; those that joined a request. */
+  readonly lookups: number;
+  readonly hits: number;
+  readonly merged: number;
+  readonly translationRequests: number;
+  /** Answered without the permission asked for. */
+  readonly denied: number;
+  /** Entries replaced, and dropped by invalidations. */
+  readonly evicted: number;
+  readonly invalidated: number;
+  readonly invalidations: number;
+  /** Invalidations never answered. */
+  readonly timeouts: number;
+  readonly pageGroups: number;
+  readonly pageRequests: number;
+  /** Groups answered with anything but success, and pages given up. */
+  readonly pageFailures: number;
+}
+
+/** [ps] Where the time of page request groups went, summed over groups. */
+export interface PageRequestStages {
+  /** Device to the page request queue. */
+  readonly toQueuePs: number;
+  /** Interrupt, fault handler of the kernel, whoever maps the page, up to the response descriptor's execution. */
+  readonly softwarePs: number;
+  /** Response on its way to the device. */
+  readonly responsePs: number;
+}
+
+/** Devices that translate for themselves. */
+export interface DeviceTlbResult {
+  readonly endpoints: readonly EndpointResult[];
+  /** [ps] Device asks to answer at the device. */
+  readonly translationLatency: HistogramState;
+  /** [ps] Descriptor executed to answer at the unit. */
+  readonly invalidationLatency: HistogramState;
+  /** [ps] Page request group sent to response at the device. */
+  readonly pageLatency: HistogramState;
+  readonly pageStages: PageRequestStages;
+}
+
 /** Everything a job has to say. */
 export interface JobResult {
   readonly key: string;
@@ -201,6 +251,8 @@ export interface JobResult {
   /** Stale translations used; absent in results of older versions. */
   readonly stale?: readonly StaleUse[] | undefined;
   readonly divergences: { readonly compared: number; readonly count: number; readonly first: readonly Divergence[] };
+  /** Device TLBs and page requests; absent when no device has ATS. */
+  readonly deviceTlb?: DeviceTlbResult | undefined;
   /** What the switches of a study did. */
   readonly disruption?: DisruptionResult | undefined;
   /** Counted anomalies of the replay itself (rows out of order, unknown object names ...). */

@@ -5,6 +5,7 @@ import { InputError } from '../input-error.ts';
 import type { KernelProfile } from '../stack/kernel/profile.ts';
 import { BundleReader } from '../trace/reader.ts';
 import { countersByUnit, invalidationStats, tallyDifference, tallyUnit } from './analyses/caches.ts';
+import { deviceTlbResult, tallyEndpoints } from './analyses/device-tlbs.ts';
 import { JobAnalyses, type JobFindings } from './analyses/job-analyses.ts';
 import { StaleTranslations } from './analyses/lint.ts';
 import { Machine } from './machine.ts';
@@ -52,6 +53,7 @@ function* replayBundle(job: JobSpec, bundle: BundleReader): Generator<void, JobR
   const units = [...machine.units.values()];
   const boot = units.map(tallyUnit);
   const bootTimes = sumTimes(units);
+  const bootEndpoints = units.map(tallyEndpoints);
   const analyses = new JobAnalyses({ devices: manifest.topology.devices, originTick });
   const nameOf = (device: number): string => manifest.topology.devices[device]?.name ?? `device ${device}`;
   const stale = new StaleTranslations(machine.softwareView(), originTick, nameOf);
@@ -61,7 +63,7 @@ function* replayBundle(job: JobSpec, bundle: BundleReader): Generator<void, JobR
     timeline: machine.kernel.timeline,
     scheduler: machine.kernel.scheduler,
     unitAt: (index) => machine.unitAt(index),
-    calls: study?.start(machine) ?? machine.calls,
+    calls: stale.watching(study?.start(machine) ?? machine.calls),
     clock,
     batchRows: job.batchRows,
     onChunk: (chunk) => analyses.onDmaBatch(chunk.input, chunk.results),
@@ -74,11 +76,13 @@ function* replayBundle(job: JobSpec, bundle: BundleReader): Generator<void, JobR
       stale.onCall(row);
     },
   });
+  study?.connect(replayer, machine);
   const counts = yield* replayer.steps();
   machine.diagnostics.count('forward_dependency', counts.forwardDependencies);
   const findings = analyses.finish();
   const tallies = units.map((unit, index) => tallyDifference(tallyUnit(unit), boot[index]!));
   const { control } = findings;
+  const deviceTlb = deviceTlbResult(units.map(tallyEndpoints), bootEndpoints, nameOf);
   return {
     key: job.key,
     workload: job.workload,
@@ -103,6 +107,7 @@ function* replayBundle(job: JobSpec, bundle: BundleReader): Generator<void, JobR
     faults: findings.faults,
     stale: stale.finish(),
     divergences: control.divergences,
+    ...(deviceTlb === undefined ? {} : { deviceTlb }),
     ...(study === undefined ? {} : { disruption: study.finish() }),
     diagnostics: machine.diagnosticCounts(),
   };
@@ -138,6 +143,8 @@ function timeBreakdown(units: readonly VtdUnit[], boot: readonly bigint[], findi
     pageWalkPs: part(TimePart.pageWalk),
     walkQueuePs: part(TimePart.walkQueue),
     memoryPs: part(TimePart.memory),
+    ...(part(TimePart.deviceTlb) > 0 ? { deviceTlbPs: part(TimePart.deviceTlb) } : {}),
+    ...(part(TimePart.pageRequest) > 0 ? { pageRequestPs: part(TimePart.pageRequest) } : {}),
     control: {
       iovaPs: account.iova,
       tablePs: account.table,

@@ -7,7 +7,7 @@ import type { IommuUnit } from '../hw/unit.ts';
 import type { Scheduler } from '../stack/kernel/scheduler.ts';
 import type { Timeline } from '../timeline.ts';
 import type { BundleReader } from '../trace/reader.ts';
-import { NONE_U32 } from '../trace/schema.ts';
+import { type DeviceTopology, NONE_U32 } from '../trace/schema.ts';
 import { NEVER } from '../units.ts';
 import type { ControlCall } from './control-call.ts';
 import { type ControlCalls, ControlPlayer, LOOKAHEAD_ROWS } from './control-player.ts';
@@ -70,6 +70,8 @@ export class Replayer {
   readonly #feeds: DmaFeed[] = [];
   readonly #feedOfUnit = new Map<number, DmaFeed>();
   readonly #player: ControlPlayer;
+  /** Some feed's rows can make events. */
+  readonly #makesEvents: boolean;
 
   constructor(options: ReplayOptions) {
     const { bundle, world, onIssued } = options;
@@ -91,6 +93,7 @@ export class Replayer {
         ...(options.skewRows === undefined ? {} : { skewRows: options.skewRows }),
         clock: options.clock,
         progress,
+        ...(asksForPages(devices, world, unitIndex) ? { events: options.timeline } : {}),
         onChunk: options.onChunk,
         onIssued: onIssued && ((chunk, from, to) => onIssued(chunk, from, to, unitIndex)),
         onStop: (unit, row, doneTick) => this.#player.dmaDone(unit, row, doneTick),
@@ -98,6 +101,7 @@ export class Replayer {
       this.#feeds.push(feed);
       this.#feedOfUnit.set(unitIndex, feed);
     }
+    this.#makesEvents = this.#feeds.some((feed) => feed.makesEvents);
     this.#player = new ControlPlayer({
       reader: new ControlReader(bundle),
       world,
@@ -148,7 +152,11 @@ export class Replayer {
         this.#beginSlice();
         continue;
       }
-      if (timeline.next === NEVER) break;
+      if (timeline.next === NEVER) {
+        // Nothing is left that could tell a stopped device to go on.
+        if (this.#releaseAll()) continue;
+        break;
+      }
       const now = this.#progressCount();
       if (now === progress) {
         if (++idleEvents > STALL_EVENTS) this.#stalled(`${STALL_EVENTS} events`);
@@ -175,17 +183,34 @@ export class Replayer {
     };
   }
 
+  /** A device issues nothing more until {@link release}. */
+  hold(device: number): void {
+    for (const feed of this.#feeds) feed.hold(device);
+  }
+
+  /** A device that was held goes on now. */
+  release(device: number): void {
+    for (const feed of this.#feeds) feed.release(device, this.#timeline.now);
+  }
+
+  #releaseAll(): boolean {
+    let any = false;
+    for (const feed of this.#feeds) if (feed.releaseAll(this.#timeline.now)) any = true;
+    return any;
+  }
+
   /** Issues all DMA that comes before the next event; false when the slice was over before that. @hot */
   #advanceDma(): boolean {
     const feeds = this.#feeds;
+    if (this.#makesEvents) for (const feed of feeds) feed.wake();
     if (feeds.length === 1) {
       const only = feeds[0]!;
       while (only.advance(this.#timeline.next)) if (only.sliceOver) return false;
       return true;
     }
     // Units do not influence each other, so each runs up to the next event alone, unless a control row waits for DMA:
-    // it may schedule an event earlier than the next, which no unit may have passed.
-    while (feeds.some((feed) => feed.stopCount > 0)) {
+    // it may schedule an event earlier than the next, which no unit may have passed. So may a row that asks for pages.
+    while (this.#makesEvents || feeds.some((feed) => feed.stopCount > 0)) {
       let first = feeds[0]!;
       for (const feed of feeds) if (feed.nextKey < first.nextKey) first = feed;
       let limit = this.#timeline.next as number;
@@ -213,4 +238,9 @@ export class Replayer {
     where.push(this.#player.describeStall());
     throw new ReplayStalledError(`no progress since ${since} at ${this.#timeline.now} ps: ${where.join('; ')}`);
   }
+}
+
+/** True when a device behind the unit sends page requests. */
+function asksForPages(devices: readonly DeviceTopology[], world: ClosedWorld, unit: number): boolean {
+  return world.devices.some((index) => devices[index]?.unit === unit && devices[index].ats && devices[index].pri);
 }

@@ -16,7 +16,7 @@ import { planShards, shardFacts } from './shards.ts';
 import type { StudySpec } from './study/protocol.ts';
 
 /** [rows] Rows per call of the data plane unless told otherwise: the fastest of those measured. */
-export const DEFAULT_BATCH_ROWS = 16_384;
+export const DEFAULT_BATCH_ROWS = 4096;
 
 /** What to run. */
 export interface RunOptions {

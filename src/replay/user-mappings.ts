@@ -53,6 +53,14 @@ export class UserMappings {
     this.#space(row.object).removeWithin(row.iova, last);
   }
 
+  /** Frame behind the page of `address` in an IOAS, -1 when nothing is mapped there or it is no memory. */
+  frameAt(ioas: number, address: bigint, memory: AddressSpace): number {
+    const mapping = this.#containing(ioas, address);
+    if (mapping === undefined) return -1;
+    const page = address & ~PAGE_MASK;
+    return memory.frameAt(mapping.userAddress + (page - (mapping.iova & ~PAGE_MASK)), true) ?? -1;
+  }
+
   /** A page table `hwpt` was made on `target`, an IOAS or another page table. */
   learnTable(hwpt: number, target: number): void {
     this.#ioasOf.set(hwpt, this.#ioasOf.get(target) ?? target);

@@ -4,8 +4,11 @@
  * each recorded id stands for.
  */
 import { PAGE_SIZE } from '../address.ts';
+import type { PhysicalMemory } from '../hw/memory.ts';
+import { HwptAllocFlag } from '../stack/iommu/ops.ts';
 import { IommufdContext } from '../stack/iommufd/context.ts';
 import { getDirtyBitmap, setDirtyTracking } from '../stack/iommufd/dirty-tracking.ts';
+import { allocFaultQueue, Fault } from '../stack/iommufd/fault.ts';
 import { allocHwpt } from '../stack/iommufd/hwpt-alloc.ts';
 import { allocIoas, ioasCopy, ioasMap, ioasUnmap } from '../stack/iommufd/ioas-commands.ts';
 import { IommufdFile } from '../stack/iommufd/iommufd-file.ts';
@@ -24,6 +27,8 @@ import { ContainerCalls } from './container-calls.ts';
 import type { CallOutcome } from './control-player.ts';
 import type { ControlRow } from './control-row.ts';
 import type { Diagnostics } from './diagnostics.ts';
+import { hwptUserData, invalidateNested, storeUserWords } from './nested-calls.ts';
+import { PageFaultHandler } from './page-fault-handler.ts';
 import { UserMappings } from './user-mappings.ts';
 
 /** [bytes] argsz of the VFIO structures, PASID part included. */
@@ -32,6 +37,8 @@ const ATTACH_ARGSZ = 12;
 const ATTACH_PASID_ARGSZ = 16;
 const DETACH_ARGSZ = 8;
 const DETACH_PASID_ARGSZ = 12;
+/** [bytes] User memory of fault handlers of which the recording does not say where it lies. */
+const HANDLER_BASE = 2n ** 46n;
 /** VFIO_DEVICE_ATTACH_PASID. */
 const WITH_PASID = 1;
 const SKIPPED: CallOutcome = { result: 0, skipped: true };
@@ -43,6 +50,8 @@ interface OpenContext {
   /** Model id by recorded id. */
   readonly ids: Map<number, number>;
   readonly mappings: UserMappings;
+  /** Of the fault queue made last. */
+  handler: { readonly faultId: number; readonly user: PageFaultHandler } | undefined;
 }
 
 /** System calls of one world; all user-space drivers share one process. */
@@ -51,6 +60,7 @@ export class VfioCalls {
   readonly #process: Process;
   readonly #deviceOf: (device: number) => VfioDevice | undefined;
   readonly #diagnostics: Diagnostics;
+  readonly #memory: PhysicalMemory;
   readonly #iommufd: IommufdProfile;
   readonly #vfio: VfioProfile;
   readonly #contexts = new Map<number, OpenContext>();
@@ -64,11 +74,13 @@ export class VfioCalls {
     process: Process,
     deviceOf: (device: number) => VfioDevice | undefined,
     diagnostics: Diagnostics,
+    memory: PhysicalMemory,
   ) {
     this.#kernel = kernel;
     this.#process = process;
     this.#deviceOf = deviceOf;
     this.#diagnostics = diagnostics;
+    this.#memory = memory;
     this.#iommufd = iommufdProfile(kernel.profile.version);
     this.#vfio = vfioProfile(kernel.profile.version);
     this.#accesses = new AccessCalls(process, deviceOf, diagnostics);
@@ -85,6 +97,7 @@ export class VfioCalls {
 
   /** The system call of a row; rows that the model has no call for are counted and passed. */
   *perform(row: ControlRow): KernelTask<CallOutcome> {
+    if (row.op === 'user_store') return this.#store(row);
     const cost = this.#kernel.costs.ioctl;
     if (cost > 0) yield cost;
     switch (row.op) {
@@ -153,16 +166,23 @@ export class VfioCalls {
           reserved: 0,
           devId: this.#id(open, row.target),
           ptId: this.#id(open, row.object),
-          data: { type: 0, lengthBytes: 0, bytes: undefined },
-          faultId: 0,
+          data: hwptUserData(row),
+          faultId: open.handler?.faultId ?? 0,
           outHwptId: 0,
         };
         open.mappings.place(row.object, row.frames, this.#process.memory);
         const result = yield* allocHwpt(context, command);
         this.#learn(open, row, result, command.outHwptId);
+        if (open.handler !== undefined && (row.flags & HwptAllocFlag.faultIdValid) !== 0) {
+          open.handler.user.ioasId = command.ptId;
+        }
         if (row.recordedObject !== NONE_U32) open.mappings.learnTable(row.recordedObject, row.object);
         return { result };
       }
+      case 'IOMMU_FAULT_QUEUE_ALLOC':
+        return { result: yield* this.#allocFaultQueue(row, open) };
+      case 'IOMMU_HWPT_INVALIDATE':
+        return { result: yield* invalidateNested(context, this.#id(open, row.object), row) };
       case 'IOMMU_HWPT_SET_DIRTY_TRACKING':
         return {
           result: yield* setDirtyTracking(context, {
@@ -184,11 +204,20 @@ export class VfioCalls {
     }
   }
 
+  /** User space writes to its own memory. */
+  #store(row: ControlRow): CallOutcome {
+    const open = this.#contexts.get(row.context);
+    if (open === undefined) return this.#skip('unknown_context');
+    const frameOf = (address: bigint): number => open.mappings.frameAt(row.object, address, this.#process.memory);
+    if (storeUserWords(row, this.#memory, frameOf) < 0) return this.#skip('store_outside_memory');
+    return { result: 0 };
+  }
+
   #openIommufd(row: ControlRow): CallOutcome {
     const context = new IommufdContext(this.#kernel, this.#iommufd);
     const fd = this.#process.files.install(new IommufdFile(context));
     if (fd < 0) return { result: fd };
-    this.#contexts.set(row.context, { fd, context, ids: new Map(), mappings: new UserMappings() });
+    this.#contexts.set(row.context, { fd, context, ids: new Map(), mappings: new UserMappings(), handler: undefined });
     return { result: fd };
   }
 
@@ -270,6 +299,20 @@ export class VfioCalls {
     return {
       result: yield* detachPt(file, this.#vfio, { argsz, flags: row.flags, pasid: withPasid ? row.pasid : 0 }),
     };
+  }
+
+  *#allocFaultQueue(row: ControlRow, open: OpenContext): KernelTask<number> {
+    const { context } = open;
+    const command = { flags: row.flags, outFaultId: 0, outFaultFd: -1 };
+    const result = yield* allocFaultQueue(context, command, this.#process.files);
+    const fault = context.objects.peek(command.outFaultId, Fault);
+    if (result !== 0 || fault === undefined) return result;
+    this.#learn(open, row, result, command.outFaultId);
+    const blockBytes = row.length > 0n ? row.length : BigInt(PAGE_SIZE);
+    const memory = { userBase: row.userAddress > 0n ? row.userAddress : HANDLER_BASE, blockBytes };
+    const user = new PageFaultHandler(this.#kernel, this.#process, context, fault, memory, this.#diagnostics);
+    open.handler = { faultId: command.outFaultId, user };
+    return result;
   }
 
   #node(row: ControlRow): VfioDeviceFile | undefined {

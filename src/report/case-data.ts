@@ -6,6 +6,7 @@ import type {
   ControlMarker,
   DeviceLatency,
   DeviceOutcomes,
+  DeviceTlbResult,
   FaultGroup,
   InvalidationStats,
   JobResult,
@@ -38,6 +39,7 @@ export interface CaseData {
   readonly time: TimeBreakdown;
   readonly counters: JobResult['counters'];
   readonly invalidation: InvalidationStats;
+  readonly deviceTlb: DeviceTlbResult | undefined;
   readonly throughput: SeriesState;
   readonly latencyOverTime: JobResult['latencyOverTime'];
   readonly controlLatency: JobResult['controlLatency'];
@@ -98,6 +100,7 @@ function foldCase(
     time: foldTime(jobs.map((job) => job.time)),
     counters: foldNested(jobs.map((job) => job.counters)),
     invalidation: foldInvalidation(jobs.map((job) => job.invalidation)),
+    deviceTlb: foldDeviceTlbs(jobs.map((job) => job.deviceTlb)),
     throughput: mergeSeries(jobs.map((job) => job.throughput) as [SeriesState, ...SeriesState[]]),
     latencyOverTime: foldLatencyOverTime(jobs.map((job) => job.latencyOverTime)),
     controlLatency: foldHistograms(jobs.map((job) => job.controlLatency)),
@@ -145,6 +148,9 @@ function foldOutcomes(parts: readonly (DeviceOutcomes | undefined)[]): DeviceOut
     miss: total((part) => part.miss),
     mergedMiss: total((part) => part.mergedMiss),
     passThrough: total((part) => part.passThrough),
+    ...(known.every(({ deviceHit }) => deviceHit === undefined)
+      ? {}
+      : { deviceHit: total((part) => part.deviceHit ?? 0) }),
     walkReads: total((part) => part.walkReads),
   };
 }
@@ -159,6 +165,8 @@ function foldTime(parts: readonly TimeBreakdown[]): TimeBreakdown {
     pageWalkPs: total((part) => part.pageWalkPs),
     walkQueuePs: total((part) => part.walkQueuePs),
     memoryPs: total((part) => part.memoryPs),
+    ...optional('deviceTlbPs', parts),
+    ...optional('pageRequestPs', parts),
     control: {
       iovaPs: total((part) => part.control.iovaPs),
       tablePs: total((part) => part.control.tablePs),
@@ -168,6 +176,30 @@ function foldTime(parts: readonly TimeBreakdown[]): TimeBreakdown {
       otherPs: total((part) => part.control.otherPs),
       busiestCpuPs: Math.max(...parts.map((part) => part.control.busiestCpuPs ?? 0)),
       activePs: Math.max(...parts.map((part) => part.control.activePs ?? 0)),
+    },
+  };
+}
+
+/** A part of the time that only some jobs have. */
+function optional(key: 'deviceTlbPs' | 'pageRequestPs', parts: readonly TimeBreakdown[]): Partial<TimeBreakdown> {
+  const known = parts.map((part) => part[key]).filter((ps) => ps !== undefined);
+  return known.length === 0 ? {} : { [key]: known.reduce((sum, ps) => sum + ps, 0) };
+}
+
+function foldDeviceTlbs(parts: readonly (DeviceTlbResult | undefined)[]): DeviceTlbResult | undefined {
+  const known = parts.filter((part) => part !== undefined);
+  if (known.length === 0) return undefined;
+  const stages = (pick: (part: DeviceTlbResult['pageStages']) => number): number =>
+    known.reduce((sum, { pageStages }) => sum + pick(pageStages), 0);
+  return {
+    endpoints: known.flatMap(({ endpoints }) => endpoints).sort((a, b) => compareText(a.device, b.device)),
+    translationLatency: mergeHistograms(known.map((part) => part.translationLatency)),
+    invalidationLatency: mergeHistograms(known.map((part) => part.invalidationLatency)),
+    pageLatency: mergeHistograms(known.map((part) => part.pageLatency)),
+    pageStages: {
+      toQueuePs: stages(({ toQueuePs }) => toQueuePs),
+      softwarePs: stages(({ softwarePs }) => softwarePs),
+      responsePs: stages(({ responsePs }) => responsePs),
     },
   };
 }

@@ -38,6 +38,7 @@ code,.code{font-family:${MONO};font-size:.9em}
 .badges .bad::before{background:var(--vermillion);border-radius:0;transform:rotate(45deg)}
 .tiles{display:flex;flex-wrap:wrap;gap:1px;margin:18px 0 0;background:var(--rule);border:1px solid var(--rule);border-radius:10px;overflow:hidden}
 .tile{background:var(--surface);padding:13px 16px 14px;min-width:0;flex:1 1 18%}
+.tiles:has(>:nth-child(6):last-child) .tile{flex-basis:30%}
 .tile dt{color:var(--muted);font-size:13px;line-height:1.35}
 .tile .value{font-size:25px;line-height:1.25;font-weight:600;letter-spacing:-.02em;white-space:nowrap}
 .tile .detail{color:var(--muted);font-size:12.5px;line-height:1.4}
@@ -90,7 +91,7 @@ thead th{color:var(--muted);font-weight:500;font-size:13px;border-bottom-color:v
 tbody th{font-weight:400}
 .n{text-align:right;white-space:nowrap}
 td.wrap{min-width:15em}
-.scroll:not(.fit) td:not(.wrap){white-space:nowrap}
+.scroll:not(.fit) tbody :is(th,td):not(.wrap){white-space:nowrap}
 .fit table{width:auto;min-width:min(100%,440px)}
 .columns .fit table{width:100%}
 details>summary{cursor:pointer;font-weight:600;padding:2px 0}
@@ -99,7 +100,7 @@ details[open]>summary{margin-bottom:6px}
 .note{color:var(--muted);font-size:13.5px}
 section.part>ul{padding-left:1.2em;max-width:80ch}
 footer{margin-top:56px;padding-top:14px;border-top:1px solid var(--rule);color:var(--muted);font-size:13px}
-@media (max-width:900px){.tile{flex-basis:40%}
+@media (max-width:900px){.tiles .tile,.tiles:has(>:nth-child(6):last-child) .tile{flex-basis:40%}
 .answers,.charts,.columns{grid-template-columns:minmax(0,1fr)}.chart.half{max-width:544px}}
 @media (max-width:640px){.page{padding:0 16px 48px}h1{font-size:25px}.tile{padding:11px 12px 12px}.tile .value{font-size:22px}
 .verdict p{font-size:16px}.chart .wide{display:none}.chart .narrow{display:block}

@@ -9,6 +9,7 @@ import { assumptionCardSection, assumptionSections, resultShare } from './sectio
 import { bottleneckSection } from './sections/bottleneck.ts';
 import { unitSections } from './sections/caches.ts';
 import { concurrencySection } from './sections/concurrency.ts';
+import { deviceTlbSection } from './sections/device-tlbs.ts';
 import { divergenceSection } from './sections/divergences.ts';
 import { faultSections } from './sections/faults.ts';
 import { headlineSection } from './sections/headline.ts';
@@ -57,6 +58,7 @@ export function buildReport(run: RunResult): Report {
 }
 
 function caseFacts(data: CaseData, run: RunResult, assumptions: AssumptionSection | null) {
+  const deviceTlbs = deviceTlbSection(data);
   return {
     key: data.key,
     workload: data.workload,
@@ -71,6 +73,7 @@ function caseFacts(data: CaseData, run: RunResult, assumptions: AssumptionSectio
     time: timeSection(data),
     units: unitSections(data),
     invalidation: invalidationSection(data),
+    ...(deviceTlbs === undefined ? {} : { device_tlbs: deviceTlbs }),
     timeline: timelineSection(data),
     faults: faultSections(data),
     divergences: divergenceSection(data),

@@ -112,6 +112,7 @@ const deviceSchema = z.strictObject({
   misses: count.nullable(),
   merged_misses: count.nullable(),
   pass_through: count.nullable(),
+  device_tlb_hits: count.optional().describe('Translated by the TLB of the device; absent without ATS.'),
   walk_memory_reads: count.nullable(),
   miss_share: measure.describe('Misses of this device over misses of all devices.'),
   page_sizes: z.array(z.strictObject({ page_bytes: count, requests: count })),
@@ -159,6 +160,33 @@ const invalidationSchema = z.strictObject({
 });
 
 const controlOpSchema = z.strictObject({ op: z.string(), class: z.string(), duration_ns: distributionSchema });
+
+const deviceTlbSchema = z
+  .strictObject({
+    devices: z.array(
+      z.strictObject({
+        device: z.string(),
+        lookups: count,
+        hits: count,
+        hit_share: measure,
+        merged: count.describe('Requests that joined a translation request under way.'),
+        translation_requests: count,
+        denied: count.describe('Answered without the permission asked for.'),
+        evicted: count,
+        invalidated: count.describe('Entries dropped by invalidations.'),
+        invalidations: count,
+        invalidation_timeouts: count,
+        page_request_groups: count,
+        page_requests: count,
+        page_request_failures: count,
+      }),
+    ),
+    translation_request_ns: distributionSchema,
+    invalidation_ns: distributionSchema,
+    page_request_ns: distributionSchema,
+    page_request_stages: z.array(z.strictObject({ stage: z.string(), mean_ns: measure, share: measure })),
+  })
+  .describe('Devices with ATS; absent when there are none.');
 
 const timelineSchema = z.strictObject({
   bin_ns: z.number(),
@@ -275,6 +303,7 @@ const caseSchema = z.strictObject({
   time: timeSchema,
   units: z.array(unitCachesSchema),
   invalidation: invalidationSchema,
+  device_tlbs: deviceTlbSchema.optional(),
   timeline: timelineSchema,
   faults: z.array(faultSchema),
   divergences: divergenceSchema,
@@ -353,6 +382,7 @@ export type TimeSection = z.infer<typeof timeSchema>;
 export type TimePart = z.infer<typeof timePartSchema>;
 export type UnitSection = z.infer<typeof unitCachesSchema>;
 export type InvalidationSection = z.infer<typeof invalidationSchema>;
+export type DeviceTlbSection = z.infer<typeof deviceTlbSchema>;
 export type TimelineSection = z.infer<typeof timelineSchema>;
 export type FaultSection = z.infer<typeof faultSchema>;
 export type DivergenceSection = z.infer<typeof divergenceSchema>;

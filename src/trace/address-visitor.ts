@@ -38,6 +38,8 @@ export function visitAddresses(
 ): void {
   if (name === 'control') visitControl(columns, rowCount, words.op, visitor);
   else if (name === 'frames' || name === 'initial') visitRuns(columns, rowCount, visitor);
+  // Indices in tables of user space follow from its IOVAs: a bundle with such tables keeps them.
+  else if (name === 'user-data') return;
   else if (name.startsWith('dma-')) visitDma(columns, rowCount, visitor);
   else visitObserved(name, columns, rowCount, words.kind, visitor);
 }

@@ -4,7 +4,8 @@
  * address bits, alignment and contiguity, and these are kept.
  *
  * IOVAs stay inside their 512 GiB (one top-level table entry); those below 4 GiB stay below, and the gigabyte with the
- * MSI window 0xfee00000 stays in place, so that a device's DMA mask and reserved ranges mean the same as before.
+ * MSI window 0xfee00000 stays in place, so that a device's DMA mask and reserved ranges mean the same as before. IOVAs of a
+ * bundle with tables of user space (`user-data`) stay altogether: the tables are indexed by them.
  */
 import { Random } from '../random.ts';
 import { type AddressVisitor, type AnyColumns, visitAddresses } from './address-visitor.ts';
@@ -76,7 +77,7 @@ function survey(bundle: BundleReader, names: readonly StreamName[], random: Rand
     }
   }
   const tops = new Set(remapping.iova.gibs().map((gib) => Math.floor(gib / TOP_GIBS)));
-  remapping.iova.seal(random, [...tops].flatMap(iovaZones));
+  if (!bundle.has('user-data')) remapping.iova.seal(random, [...tops].flatMap(iovaZones));
   remapping.physical.seal(random, PHYSICAL_ZONES);
   remapping.user.seal(random, USER_ZONES);
   return remapping;

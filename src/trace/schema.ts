@@ -1,5 +1,5 @@
 /**
- * The bundle format, version 1: which streams exist, their columns, and what each column means (docs/trace-format.md is
+ * The bundle format, version 2: which streams exist, their columns, and what each column means (docs/trace-format.md is
  * written from this file). Every stream is an uncompressed Arrow IPC *file*; u64 columns are read through a Uint32Array.
  *
  * `sequence` is the bundle-wide position of a row: all rows of all streams with a sequence column are totally ordered by
@@ -7,7 +7,7 @@
  */
 
 /** Current {@link Manifest.formatVersion}. */
-export const FORMAT_VERSION = 1;
+export const FORMAT_VERSION = 2;
 
 /** [4 KiB pages] Data pages of a bundle lie below 1 TiB: the model numbers its table pages from here (ARCHITECTURE.md D1). */
 export const DATA_FRAME_LIMIT = 2 ** 28;
@@ -95,8 +95,14 @@ export const CONTROL_OPS = [
   'IOMMU_IOAS_UNMAP',
   'IOMMU_IOAS_COPY',
   'IOMMU_HWPT_ALLOC',
+  'IOMMU_HWPT_INVALIDATE',
   'IOMMU_HWPT_SET_DIRTY_TRACKING',
   'IOMMU_HWPT_GET_DIRTY_BITMAP',
+  /**
+   * Tables made later in the context with IOMMU_HWPT_FAULT_ID_VALID send their page faults to the queue made last.
+   * `length`: what its user maps for one fault, `userAddress`: where the memory behind IOVA 0 lies; 0 = unknown.
+   */
+  'IOMMU_FAULT_QUEUE_ALLOC',
   'VFIO_DEVICE_BIND_IOMMUFD',
   'VFIO_DEVICE_ATTACH_IOMMUFD_PT',
   'VFIO_DEVICE_DETACH_IOMMUFD_PT',
@@ -110,6 +116,8 @@ export const CONTROL_OPS = [
   'vfio_pin_pages',
   'vfio_unpin_pages',
   'vfio_dma_rw',
+  /** User space writes words of its own tables, which hardware reads, into memory that IOAS `object` maps. No call. */
+  'user_store',
 ] as const;
 
 /** A name in {@link CONTROL_OPS}. */
@@ -130,6 +138,35 @@ export const FRAMES_SCHEMA = {
   pfn: 'u64',
   pageCount: 'u32',
 } as const satisfies StreamSchema;
+
+/**
+ * `user-data.arrow`: what user space hands to the kernel by pointer, or leaves in its memory for hardware to read; ordered
+ * by control row, several rows of one being an array in its order.
+ */
+export const USER_DATA_SCHEMA = {
+  /** Row in `control.arrow`. */
+  controlRow: 'u32',
+  /** {@link UserDataKind} name. */
+  kind: 'dictionary',
+  /** [bytes] An address in the IOAS, or of an IOVA to be invalidated. */
+  address: 'u64',
+  value: 'u64',
+  step: 'u64',
+  count: 'u64',
+} as const satisfies StreamSchema;
+
+/**
+ * Kinds of user data and what their columns hold.
+ *
+ * - `vtd_s1`, of IOMMU_HWPT_ALLOC: struct iommu_hwpt_vtd_s1. `address` pgtbl_addr, `value` flags, `count` addr_width [bits].
+ * - `vtd_s1_invalidate`, of IOMMU_HWPT_INVALIDATE: an entry of struct iommu_hwpt_vtd_s1_invalidate. `address` addr, `value`
+ *   flags, `count` npages (2^64 - 1 = everything).
+ * - `words`, of `user_store`: `count` 64-bit words from `address` on; the first is `value`, each next one `step` more.
+ */
+export const USER_DATA_KINDS = ['vtd_s1', 'vtd_s1_invalidate', 'words'] as const;
+
+/** A name in {@link USER_DATA_KINDS}. */
+export type UserDataKind = (typeof USER_DATA_KINDS)[number];
 
 /** `initial.arrow`: mappings that existed when the window began. */
 export const INITIAL_SCHEMA = {
@@ -266,6 +303,7 @@ export const SINGLE_STREAMS = {
   control: CONTROL_SCHEMA,
   frames: FRAMES_SCHEMA,
   initial: INITIAL_SCHEMA,
+  'user-data': USER_DATA_SCHEMA,
   'observed-submissions': OBSERVED_SUBMISSIONS_SCHEMA,
   'observed-hardware': OBSERVED_HARDWARE_SCHEMA,
   'observed-tables': OBSERVED_TABLES_SCHEMA,
@@ -397,7 +435,7 @@ export interface Manifest {
     readonly inferredColumns?: InferredColumns | undefined;
   };
   readonly lostEvents: number;
-  /** Keyed by stream: `control`, `frames`, `initial`, `dma-<unit>`, `observed-...`. */
+  /** Keyed by stream: `control`, `frames`, `initial`, `user-data`, `dma-<unit>`, `observed-...`. */
   readonly streams: Readonly<Record<string, StreamEntry>>;
   readonly diagnostics: readonly DiagnosticEntry[];
 }

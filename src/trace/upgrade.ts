@@ -8,8 +8,11 @@ import { FORMAT_VERSION } from './schema.ts';
 /** Rewrites a manifest of version `n` as one of version `n + 1`. */
 type UpgradeStep = (manifest: Record<string, unknown>) => Record<string, unknown>;
 
-/** Step from version `n` to `n + 1`, keyed by `n`. Version 1 is the first: there is none yet. */
-const STEPS: ReadonlyMap<number, UpgradeStep> = new Map();
+/** Step from version `n` to `n + 1`, keyed by `n`. */
+const STEPS: ReadonlyMap<number, UpgradeStep> = new Map([
+  // Version 2 adds events and the stream `user-data`, which older bundles do not have.
+  [1, (manifest) => manifest],
+]);
 
 /** The manifest at the current version; throws {@link InputError} for a version that is no version or too new. */
 export function upgradeManifest(json: unknown, file: string): unknown {

@@ -11,6 +11,7 @@ import { checkDma } from './checks/dma-check.ts';
 import { checkHardware, checkObservedDma, checkSubmissions, checkTables } from './checks/observed-check.ts';
 import { checkUniqueSequences } from './checks/order-check.ts';
 import { FileProblems, Problems, type ValidationProblem } from './checks/problems.ts';
+import { checkUserData } from './checks/user-data-check.ts';
 import { MANIFEST_FILE } from './manifest.ts';
 import { BundleReader } from './reader.ts';
 import type { StreamName } from './schema.ts';
@@ -80,6 +81,7 @@ function checkRows(bundle: BundleReader, sound: ReadonlySet<string>, problems: P
   const control: ControlFacts = checkControl(bundle, at('control'));
   if (sound.has('frames')) checkFrames(bundle, control, at('frames'));
   if (sound.has('initial')) checkInitial(bundle, at('initial'));
+  if (sound.has('user-data')) checkUserData(bundle, control, at('user-data'));
   const sequenced: StreamName[] = ['control'];
   const split = { measured: 0, inferred: 0, synthetic: 0 };
   const columns = { size: 0, direction: 0, time: 0 };

@@ -21,6 +21,7 @@ import {
   type StreamName,
   type StreamSchema,
   streamSchema,
+  type USER_DATA_SCHEMA,
 } from './schema.ts';
 import { DEFAULT_BATCH_ROWS, StreamWriter } from './stream-writer.ts';
 
@@ -71,6 +72,10 @@ export class BundleWriter {
 
   get initial(): StreamWriter<typeof INITIAL_SCHEMA> {
     return this.stream('initial');
+  }
+
+  get userData(): StreamWriter<typeof USER_DATA_SCHEMA> {
+    return this.stream('user-data');
   }
 
   /** DMA rows of a unit, an index into `topology.units`. */

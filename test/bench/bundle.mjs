@@ -11,7 +11,7 @@ import { synthesize } from '../../dist/trace/synth/synthesize.js';
 import { writeBundle } from '../../dist/trace/writer.js';
 import { NEVER } from '../../dist/units.js';
 import { generateTrace } from './roofline/gen-trace.mjs';
-import { BATCH, resultColumns, unitMaker } from './translate.mjs';
+import { BATCH, unitMaker } from './translate.mjs';
 
 const RING = fileURLToPath(new URL('../../workloads/recipes/ring.json', import.meta.url));
 const KIND = 'mixed';
@@ -114,18 +114,22 @@ function readTime(path, rowCount) {
 
 function replayRatio(path, tables, rows, rounds) {
   const newUnit = unitMaker(tables);
-  const out = resultColumns();
-  const notBefore = new Float64Array(BATCH);
   const held = hold(path);
   const pass = (chunks) => {
     const unit = newUnit();
+    const { input, results } = unit.columns(BATCH);
     const before = process.cpuUsage();
     for (const { rowCount, columns } of chunks()) {
-      const { timeNs, device, pasid, iova, bytes, flags } = columns;
+      const { timeNs } = columns;
       for (let row = 0; row < rowCount; row++) {
-        notBefore[row] = (timeNs[2 * row] + timeNs[2 * row + 1] * 4294967296) * 1000;
+        input.notBefore[row] = (timeNs[2 * row] + timeNs[2 * row + 1] * 4294967296) * 1000;
       }
-      unit.translate({ rowCount, notBefore, device, pasid, iova, bytes, flags }, 0, rowCount, NEVER, out);
+      input.device.set(columns.device);
+      input.pasid.set(columns.pasid);
+      input.iova.set(columns.iova);
+      input.bytes.set(columns.bytes);
+      input.flags.set(columns.flags);
+      unit.translate(input, 0, rowCount, NEVER, results);
     }
     const spent = process.cpuUsage(before);
     return rows / (spent.user + spent.system);

@@ -24,8 +24,8 @@ const OVERRIDES = [
   'pagingCaches.region512g.ways=4',
   'translation.walkers=4',
 ];
-/** [rows] Rows of one call. */
-export const BATCH = 16384;
+/** [rows] Rows of one call: what fits in a core's second cache with all its columns, and the default of a run. */
+export const BATCH = 4096;
 const CPP_SOURCE = new URL('./roofline/roof.cpp', import.meta.url).pathname;
 
 /** Runs the bench; returns plain data. */
@@ -79,60 +79,48 @@ function measure(kind, rows, rounds, folder, binary) {
   return { kind, rows, replay: median(replay), cpp: cpp.length === 0 ? undefined : median(cpp), ratio, hitRate };
 }
 
-/** Columns and memory of a trace; `pass` replays it on a fresh unit. */
+/** Columns and memory of a trace; `pass` replays it on a fresh unit, loading each batch as a replay loads its chunks. */
 function prepare(records, tables) {
   const rows = records.length / 4;
-  const input = {
-    rowCount: rows,
-    notBefore: new Float64Array(rows),
-    device: new Uint16Array(rows),
-    pasid: new Uint32Array(rows),
-    iova: new Uint32Array(rows * 2),
-    bytes: new Uint32Array(rows),
-    flags: new Uint8Array(rows),
-  };
+  const notBefore = new Float64Array(rows);
+  const device = new Uint16Array(rows);
+  const pasid = new Uint32Array(rows);
+  const iova = new Uint32Array(rows * 2);
+  const bytes = new Uint32Array(rows);
+  const flags = new Uint8Array(rows);
   let tick = 1000;
   for (let i = 0; i < rows; i++) {
     tick += records[4 * i + 3] * 1000;
-    input.notBefore[i] = tick;
-    input.device[i] = records[4 * i + 1] >>> 16;
-    input.iova[2 * i] = records[4 * i];
-    input.iova[2 * i + 1] = records[4 * i + 1] & 0xffff;
-    input.bytes[i] = records[4 * i + 2] & 0x7fffffff;
-    input.flags[i] = records[4 * i + 2] >>> 31;
+    notBefore[i] = tick;
+    device[i] = records[4 * i + 1] >>> 16;
+    iova[2 * i] = records[4 * i];
+    iova[2 * i + 1] = records[4 * i + 1] & 0xffff;
+    bytes[i] = records[4 * i + 2] & 0x7fffffff;
+    flags[i] = records[4 * i + 2] >>> 31;
   }
-  const batches = [];
-  for (let from = 0; from < rows; from += BATCH) batches.push(batchOf(input, from, Math.min(rows, from + BATCH)));
-  const out = resultColumns();
   const newUnit = unitMaker(tables);
+  const ticks = new Float64Array(BATCH);
   return {
     pass() {
       const unit = newUnit();
+      const { input, results } = unit.columns(BATCH);
       const latency = new Histogram();
       const before = process.cpuUsage();
-      for (const batch of batches) {
-        unit.translate(batch, 0, batch.rowCount, NEVER, out);
-        recordLatency(latency, batch.rowCount, out);
+      for (let from = 0; from < rows; from += BATCH) {
+        const to = Math.min(rows, from + BATCH);
+        input.notBefore.set(notBefore.subarray(from, to));
+        input.device.set(device.subarray(from, to));
+        input.pasid.set(pasid.subarray(from, to));
+        input.iova.set(iova.subarray(2 * from, 2 * to));
+        input.bytes.set(bytes.subarray(from, to));
+        input.flags.set(flags.subarray(from, to));
+        unit.translate(input, 0, to - from, NEVER, results);
+        recordLatency(latency, to - from, results, ticks);
       }
       const spent = process.cpuUsage(before);
       const counters = unit.counters();
       return { rate: rows / (spent.user + spent.system), hitRate: counters.iotlb_hit / counters.iotlb_lookup };
     },
-  };
-}
-
-/** Outcome columns belong to the caller and are reused between batches, as in a replay. */
-export function resultColumns() {
-  return {
-    issueTick: new Float64Array(BATCH),
-    arriveTick: new Float64Array(BATCH),
-    readyTick: new Float64Array(BATCH),
-    doneTick: new Float64Array(BATCH),
-    outcome: new Uint8Array(BATCH),
-    fault: new Uint8Array(BATCH),
-    walkReads: new Uint8Array(BATCH),
-    pageShift: new Uint8Array(BATCH),
-    pfn: new Uint32Array(BATCH * 2),
   };
 }
 
@@ -156,21 +144,9 @@ export function unitMaker(tables) {
   };
 }
 
-function recordLatency(latency, rowCount, out) {
-  const { readyTick, arriveTick } = out;
-  for (let i = 0; i < rowCount; i++) latency.record(readyTick[i] - arriveTick[i]);
-}
-
-function batchOf(input, from, to) {
-  return {
-    rowCount: to - from,
-    notBefore: input.notBefore.subarray(from, to),
-    device: input.device.subarray(from, to),
-    pasid: input.pasid.subarray(from, to),
-    iova: input.iova.subarray(2 * from, 2 * to),
-    bytes: input.bytes.subarray(from, to),
-    flags: input.flags.subarray(from, to),
-  };
+function recordLatency(latency, rowCount, { readyTick, arriveTick }, ticks) {
+  for (let i = 0; i < rowCount; i++) ticks[i] = readyTick[i] - arriveTick[i];
+  latency.recordAll(ticks, rowCount);
 }
 
 /** Copies the yardstick's radix tables into modelled memory as second-stage tables, one context entry a device. */

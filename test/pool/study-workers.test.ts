@@ -22,7 +22,11 @@ beforeAll(async () => {
   bundles = [await switchLoad(), await switchLoad({ fromStage: 'first', devices: 2, pasids: 4, failEvery: 5 })];
 });
 
-async function bytesWith(workers: number, batchRows?: number): Promise<string> {
+async function bytesWith(
+  workers: number,
+  batchRows?: number,
+  options: Partial<StudyRun.StudyOptions> = {},
+): Promise<string> {
   const { run, exitCode } = await studyRun.runStudy({
     bundles,
     policies: policy.SWITCH_POLICIES,
@@ -32,6 +36,7 @@ async function bytesWith(workers: number, batchRows?: number): Promise<string> {
     batchRows,
     toolVersion: 'test',
     sensitivity: true,
+    ...options,
   });
   expect(exitCode).toBe(0);
   return json.studyJson(run, document.studyDocument(run));
@@ -44,4 +49,16 @@ test('study.json has the same bytes for 0, 1 and 3 workers, and for calls of 1 a
   expect(await bytesWith(3)).toBe(reference);
   expect(await bytesWith(0, 1)).toBe(reference);
   expect(await bytesWith(2, 1000)).toBe(reference);
+});
+
+test('so it has where devices stop at a fault and calls are rewritten', async () => {
+  const small = { rows: 6000, devices: 4, switches: 8, regionBytes: 4_194_304 };
+  const closed = await switchLoad({ ...small, pacing: 'closed' });
+  const moves = await switchLoad({ ...small, call: 'container-move', gapNs: 40 });
+  const policies = ['detach-attach', 'clear-then-update'] as const;
+  const options = { bundles: [closed, moves], policies, sensitivity: false, onFault: 'stop', gapNs: 5000 } as const;
+  const reference = await bytesWith(0, undefined, options);
+  expect(reference).toMatch(/"device_stopped_ns": [1-9]/);
+  expect(await bytesWith(2, 100, options)).toBe(reference);
+  expect(await bytesWith(0, 1, options)).toBe(reference);
 });

@@ -24,6 +24,7 @@ test.each([
   ['ring', []],
   ['churn', []],
   ['tenants', ['tenants=8']],
+  ['nested', ['regionBytes=1048576']],
   ['scatter', ['regionBytes=6442450944', 'pageBytes=2097152', 'locality.kind=uniform']],
 ])('a %s bundle and its anonymized copy replay alike', async (kind, set) => {
   const folder = mkdtempSync(join(tmpdir(), 'anonymized-'));

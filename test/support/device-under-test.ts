@@ -4,6 +4,7 @@
  */
 import { addressHigh, addressLow, type Pfn, sourceId } from '../../src/address.ts';
 import { PhysicalMemory } from '../../src/hw/memory.ts';
+import { ATS_ENABLE, PciRegister, PRI_ENABLE } from '../../src/hw/pci-function.ts';
 import { resolveHardwareProfile } from '../../src/hw/profile.ts';
 import { VTD_BDW } from '../../src/hw/profiles/vtd-bdw.ts';
 import { type DmaColumns, DmaOutcome, type ResultColumns } from '../../src/hw/unit.ts';
@@ -42,6 +43,11 @@ export const ROUND_NUMBERS: readonly string[] = [
   'link.memoryWriteNs=50',
   'link.readRoundTripNs=400',
   'link.dllpBytes=0',
+  'endpoint.lookupNs=3',
+  'endpoint.translationExtraNs=40',
+  'endpoint.invalidationNs=50',
+  'endpoint.invalidationTimeoutNs=100000',
+  'endpoint.pageRequestWriteNs=10',
   'device.readWindow=[1000,1000,1000,1000]',
   'device.writeWindow=[1000,1000,1000,1000]',
   'device.readIntervalNs=[0,0,0,0]',
@@ -61,6 +67,8 @@ export interface TestDma {
   readonly offset?: number;
   readonly bytes?: number;
   readonly write?: boolean;
+  /** DmaFlag bits besides `write`. */
+  readonly flags?: number;
 }
 
 /** Outcome of one DMA; times in nanoseconds. */
@@ -92,8 +100,12 @@ export interface DeviceUnderTestOptions {
   readonly devices?: number;
   readonly deferred?: boolean;
   readonly profile?: unknown;
+  /** See VtdUnitOptions. */
+  readonly plainRows?: boolean;
   /** Changes the resolved profile: geometries that need no decoding. */
   readonly config?: (resolved: VtdConfig) => VtdConfig;
+  /** Devices with ATS, and whether they can ask for pages; ATS is on once {@link DeviceUnderTest.enableAts} was called. */
+  readonly endpoints?: readonly { readonly device: number; readonly pri?: boolean }[];
 }
 
 /** The bench. */
@@ -123,7 +135,14 @@ export class DeviceUnderTest {
       timeline: this.timeline,
       deviceSourceIds: this.sourceIds,
       queueMode: options.deferred === true ? 'deferred' : 'timed',
+      plainRows: options.plainRows ?? true,
+      endpoints: (options.endpoints ?? []).map(({ device, pri }) => ({
+        device,
+        sourceId: this.sourceIds[device] as number,
+        pri: pri ?? false,
+      })),
     });
+    this.config = config;
     const scalable = options.scalable === true;
     this.contexts = new TestContextTables(this.memory, scalable);
     this.#words = scalable ? 8 : 4;
@@ -203,6 +222,18 @@ export class DeviceUnderTest {
     return handle;
   }
 
+  /** Configuration writes as a driver makes them: PRI where there is, then ATS. */
+  enableAts(device: number): void {
+    const config = this.unit.functionAt(device);
+    config?.write(PciRegister.priControl, PRI_ENABLE, 0);
+    config?.write(PciRegister.atsControl, ATS_ENABLE, 0);
+  }
+
+  /** [ns] Wire time of so many bytes, rounded to picoseconds. */
+  wire(bytes: number): number {
+    return Math.round(bytes * this.config.link.psPerByte) / 1000;
+  }
+
   /** Runs all pending events. */
   settle(): void {
     while (this.timeline.next < NEVER) this.timeline.run();
@@ -245,7 +276,7 @@ export function columns(rows: readonly TestDma[]): { input: DmaColumns; out: Res
     pasid: Uint32Array.from(rows, (row) => row.pasid ?? 0),
     iova: new Uint32Array(count * 2),
     bytes: Uint32Array.from(rows, (row) => row.bytes ?? 64),
-    flags: Uint8Array.from(rows, (row) => (row.write === true ? 1 : 0)),
+    flags: Uint8Array.from(rows, (row) => (row.write === true ? 1 : 0) | (row.flags ?? 0)),
   };
   rows.forEach((row, at) => {
     input.iova[2 * at] = (row.page % 1048576) * 4096 + (row.offset ?? 0);
@@ -303,7 +334,37 @@ export const descriptors = {
     addressLow(page) + mask + (hint ? 64 : 0),
     addressHigh(page),
   ],
+  deviceTlb: (source: number, page: number, order = 0): number[] => deviceTlbWords(source, page, order),
+  pasidDeviceTlb: (source: number, pasid: number, page: number, order = 0): number[] =>
+    pasidDeviceTlbWords(source, pasid, page, order),
+  /** Page-group response: code 0 success, 1 invalid, 15 failure. */
+  pageResponse: (source: number, group: number, code: number, pasid = 0): number[] => [
+    ((source << 16) | (code << 12) | (pasid === 0 ? 0 : 0x10) | 0x9) >>> 0,
+    pasid,
+    (group << 3) | 4,
+    0,
+  ],
   pasidCache: (did: number, pasid: number): number[] => [((did << 16) | 0x17) >>> 0, pasid, 0, 0],
   pasidCacheDomain: (did: number): number[] => [((did << 16) | 0x07) >>> 0, 0, 0, 0],
   pasidCacheGlobal: (): number[] => [0x37, 0, 0, 0],
 } as const;
+
+/** Everything of a device TLB. */
+export const WHOLE_DEVICE = 52;
+
+/** Address words of a block of 2^order pages as PCIe ATS writes it: ones below the highest bit of the size, that one 0. */
+function blockAddress(page: number, order: number): readonly [number, number] {
+  const ones = order < 2 ? 0n : ((1n << BigInt(order - 1)) - 1n) << 12n;
+  const address = (BigInt(page) << 12n) | ones;
+  return [Number(address & 0xffff_ffffn), Number(address >> 32n)];
+}
+
+function deviceTlbWords(source: number, page: number, order: number): number[] {
+  const [low, high] = blockAddress(page, order);
+  return [0x3, source, low + (order > 0 ? 1 : 0), high];
+}
+
+function pasidDeviceTlbWords(source: number, pasid: number, page: number, order: number): number[] {
+  const [low, high] = blockAddress(page, order);
+  return [((source << 16) | 0x8) >>> 0, pasid, low + (order > 0 ? 0x800 : 0), high];
+}

@@ -22,6 +22,8 @@ export const REGISTERS = {
   firstStage: { cap: '81d2008c222f0606', ecap: '880000f00f4a', scalable: true },
   /** No recording: scalable with both stages, nesting, 20-bit PASIDs, device TLB, page requests, dirty bits, coherent. */
   server: { cap: '81d2008c222f0606', ecap: '1e998a4f00fcf', scalable: true },
+  /** The same unit in legacy mode. */
+  legacyDeviceTlb: { cap: '81d2008c222f0606', ecap: '1e998a4f00fcf', scalable: false },
   serverCachingMode: { cap: '81d2008c222f0686', ecap: '1e998a4f00fcf', scalable: true },
 } as const;
 
@@ -39,6 +41,8 @@ export interface MachineOptions {
   /** Name of a hardware profile: a full unit with these registers instead of a bare queue. */
   readonly hardware?: string;
   readonly hardwareOverrides?: readonly string[];
+  /** Every device has ATS, with or without page requests, down to its configuration registers (full units only). */
+  readonly endpoints?: { readonly pri: boolean };
 }
 
 /** One line a descriptor, as the qi_submit trace event prints its four 64-bit words. */
@@ -65,6 +69,10 @@ function fullUnit(options: MachineOptions, memory: PhysicalMemory, kernel: Kerne
     memory,
     timeline: kernel.timeline,
     deviceSourceIds,
+    endpoints:
+      options.endpoints === undefined
+        ? []
+        : deviceSourceIds.map((id, device) => ({ device, sourceId: id, pri: options.endpoints?.pri === true })),
   });
 }
 
@@ -99,7 +107,7 @@ export function intelMachine(options: MachineOptions = {}) {
       driver,
       maxPasids: (options.probe?.pasidBits ?? 0) > 0 ? 2 ** (options.probe?.pasidBits as number) : 0,
       isVirtualFunction: false,
-      supportsPri: false,
+      supportsPri: options.endpoints?.pri === true,
       isolatedMsi: true,
     };
     devices.push(device);
@@ -107,7 +115,15 @@ export function intelMachine(options: MachineOptions = {}) {
     group.add(device);
     return {
       group,
-      devices: [{ device, probe: options.probe ?? {} }],
+      devices: [
+        {
+          device,
+          probe: {
+            ...options.probe,
+            ...(options.endpoints === undefined ? {} : { ats: true, config: hardware?.functionAt(index), group }),
+          },
+        },
+      ],
       defaultDomain: options.defaultDomain ?? 'dma',
     };
   });

@@ -40,6 +40,8 @@ export interface ControlEvent {
   readonly text?: string;
   /** Runs of frames: [iovaPfn, pfn, pageCount]. */
   readonly frames?: readonly (readonly [number, number, number])[];
+  /** [kind, address, value, step, count]. */
+  readonly userData?: readonly (readonly [string, number, number, number, number])[];
 }
 
 /** A mapping that existed before the window: [device, iovaPfn, pfn, pageCount]. */
@@ -126,6 +128,9 @@ export async function writeTestBundle(content: BundleContent): Promise<string> {
       });
       for (const [iovaPfn, pfn, pageCount] of row.frames ?? []) {
         writer.frames.append({ controlRow, iovaPfn, pfn, pageCount });
+      }
+      for (const [kind, address, value, step, count] of row.userData ?? []) {
+        writer.userData.append({ controlRow, kind, address, value, step, count });
       }
     }
     for (const [device, iovaPfn, pfn, pageCount] of content.initial ?? []) {

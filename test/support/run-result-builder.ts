@@ -278,7 +278,7 @@ export function emptyJobResult(): JobResult {
 /** Manifest of the imitated recording. */
 export function manifest(overrides: Partial<Manifest> = {}): Manifest {
   return {
-    formatVersion: 1,
+    formatVersion: 2,
     name: 'nvme-live-replace',
     description: 'User-space NVMe driver: steady I/O while the device is replaced six times between two IOAS.',
     origin: {

@@ -96,6 +96,12 @@ export class TestContextTables {
     this.#memory.writeQword(frame, word, low, addressHigh(table.root));
   }
 
+  /** Scalable: sets bits of a context entry that {@link setPasid} has made (DTE 4, PRE 16). */
+  setContextBits(sourceId: number, bits: number): void {
+    const { frame, word } = this.#context(sourceId);
+    this.#memory.writeWord(frame, word, this.#memory.readWord(frame, word) | bits);
+  }
+
   /** Clears a context entry in either mode. */
   clearContext(sourceId: number): void {
     const { frame, word } = this.#context(sourceId);

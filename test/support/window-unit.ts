@@ -3,7 +3,14 @@
  * longer when the previous request of *any* device touched another page, and nothing faults. Because the last page
  * is shared, results depend on the order of rows of different devices: what batch and chunk sizes must not change.
  */
-import type { CounterSnapshot, DmaColumns, IommuUnit, ResultColumns } from '../../src/hw/unit.ts';
+import {
+  allocateBatch,
+  type CounterSnapshot,
+  type DmaBatch,
+  type DmaColumns,
+  type IommuUnit,
+  type ResultColumns,
+} from '../../src/hw/unit.ts';
 
 const HIT_PS = 2_000;
 const MISS_PS = 300_000;
@@ -24,6 +31,10 @@ export class WindowUnit implements IommuUnit {
   constructor(name: string, window = 4) {
     this.name = name;
     this.#window = window;
+  }
+
+  columns(capacityRows: number): DmaBatch {
+    return allocateBatch(capacityRows);
   }
 
   translate(input: DmaColumns, from: number, to: number, limit: number, out: ResultColumns): number {

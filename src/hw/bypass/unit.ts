@@ -4,7 +4,15 @@
  */
 import type { Tick } from '../../units.ts';
 import { DeviceLinks, LinkTick, type LinkTiming } from '../device-link.ts';
-import { type CounterSnapshot, type DmaColumns, DmaOutcome, type IommuUnit, type ResultColumns } from '../unit.ts';
+import {
+  allocateBatch,
+  type CounterSnapshot,
+  type DmaBatch,
+  type DmaColumns,
+  DmaOutcome,
+  type IommuUnit,
+  type ResultColumns,
+} from '../unit.ts';
 
 const PAGE_BYTES = 4096;
 
@@ -82,6 +90,10 @@ export class BypassUnit implements IommuUnit {
       out.pfn[2 * row + 1] = high >>> 12;
     }
     return to;
+  }
+
+  columns(capacityRows: number): DmaBatch {
+    return allocateBatch(capacityRows);
   }
 
   mmioWrite(): void {}

@@ -45,6 +45,42 @@ export const NFP6000: HardwareProfileSource['device'] = {
   ),
 };
 
+const PCIE_SPEC = 'PCI Express Base Specification 6.0, 10.3';
+const HYPERSIO = 'PrincetonUniversity/hypersio, device TLB of the base configuration';
+const NO_ATS_DATA = 'no public measurement';
+
+/** Endpoints with ATS. Their caches are their makers' secrets; HyperSIO has the only published model of one. */
+export const ENDPOINT: HardwareProfileSource['endpoint'] = {
+  deviceTlb: {
+    entries: assumed(64, `as the ${HYPERSIO}; products do not say`),
+    ways: assumed(8, `as the ${HYPERSIO}; products do not say`),
+    policy: assumed('lru' as const, `as the ${HYPERSIO}; products do not say`),
+    indexing: assumed('hash' as const, 'the set function is not public'),
+  },
+  lookupNs: documented(2, `${HYPERSIO}: hit of 2 ns`),
+  translationWindow: assumed(32, `${NO_ATS_DATA}; as many as an endpoint's other non-posted requests`),
+  translationExtraNs: assumed(
+    200,
+    `${NO_ATS_DATA}; with 2 x 100 ns of flight a translation request takes 0.4 us on an IOTLB hit`,
+  ),
+  invalidateQueueDepth: assumed(32, 'the largest the capability can state'),
+  invalidationNs: assumed(400, `${NO_ATS_DATA}; with its flight an invalidation takes 0.5 to 1 us`),
+  invalidationTimeoutNs: specified(60e9, `${PCIE_SPEC}.1: an invalidation is answered within one minute`),
+  pageRequestWindow: assumed(32, `${NO_ATS_DATA}; outstanding page requests that the driver allows at least`),
+  pageRequestRetries: assumed(1000, 'an endpoint rides out an overflow of the queue, but not a page that stays absent'),
+  pageRequestWriteNs: assumed(100, 'a posted write of 32 bytes to memory'),
+};
+
+/** {@link ENDPOINT} behind a link whose flight time is hidden by buffers in the root complex. */
+export function endpointBehindBuffers(oneWayNs: number): HardwareProfileSource['endpoint'] {
+  const hidden = 2 * (100 - oneWayNs);
+  return {
+    ...ENDPOINT,
+    translationExtraNs: assumed(200 + hidden, `${NO_ATS_DATA}; a translation request takes 0.4 us on an IOTLB hit`),
+    invalidationNs: assumed(400 + hidden, `${NO_ATS_DATA}; with its flight an invalidation takes 0.5 to 1 us`),
+  };
+}
+
 /** A device with enough tags, limited by the root complex' buffers. */
 export function bufferLimitedDevice(cachelines: number, source: string): HardwareProfileSource['device'] {
   const window = [64, 128, 256, 512].map((bytes) => Math.floor((cachelines * 64) / bytes));

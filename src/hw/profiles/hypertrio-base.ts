@@ -46,6 +46,16 @@ export const HYPERTRIO_BASE: HardwareProfileSource = {
     readRoundTripNs: documented(900, `${HYPERSIO}: twice SIM_LAT_PCIE`),
     memoryWriteNs: documented(0, `${HYPERSIO}: translations only`),
   },
+  endpoint: {
+    ...VTD_BDW.endpoint,
+    deviceTlb: {
+      entries: documented(64, HYPERSIO),
+      ways: documented(8, HYPERSIO),
+      policy: documented('lru' as const, HYPERSIO),
+      indexing: assumed('hash' as const, 'the set function of the simulator is not followed'),
+    },
+    translationExtraNs: documented(0, `${HYPERSIO}: a PCIe round trip of 900 ns and nothing else`),
+  },
   device: {
     requestBytes: VTD_BDW.device.requestBytes,
     readWindow: documented([...window], `${HYPERSIO}: limited by the translation queue in front`),

@@ -1,6 +1,6 @@
 /** Broadwell, Haswell, Ivy Bridge and Sandy Bridge servers: the units behind the pcie-bench curves (SIGCOMM 2018). */
 import type { HardwareProfileSource } from '../profile.ts';
-import { NFP6000, PCIE_OVERHEADS, SPEC_FAULT_CODES, SPEC_IOTLB_RULES } from './common.ts';
+import { ENDPOINT, NFP6000, PCIE_OVERHEADS, SPEC_FAULT_CODES, SPEC_IOTLB_RULES } from './common.ts';
 import { absent, assumed, derived, documented, fullyAssociative, measured } from './sourced.ts';
 
 const LATENCY = 'pcie-bench/data lat_cmd_sweep';
@@ -8,6 +8,10 @@ const BANDWIDTH = 'pcie-bench/data, Broadwell, least squares over the bandwidth 
 const BINDING =
   'on Broadwell the walkers bind as well as the rate (6 times the interval less 290 ns); ASSUMPTION: with shorter walks ' +
   'the rate stays, with longer ones the walkers bind';
+
+const ROMLEY_RATE =
+  'pcie-bench/data, Sandy Bridge at 64 MB: the rate of walks goes with the platform, which Ivy Bridge shares with Sandy ' +
+  'Bridge (Romley) as Haswell does with Broadwell (Grantley); no number of Ivy Bridge is in it';
 
 /** Xeon E5-2630 v4. */
 export const VTD_BDW: HardwareProfileSource = {
@@ -65,6 +69,7 @@ export const VTD_BDW: HardwareProfileSource = {
     memoryWriteNs: assumed(150, 'from translated address to global visibility of a posted write'),
   },
   device: NFP6000,
+  endpoint: ENDPOINT,
   faultCodes: SPEC_FAULT_CODES,
 };
 
@@ -79,14 +84,16 @@ export const VTD_HSW: HardwareProfileSource = {
   },
 };
 
-/** Ivy Bridge: 298 ns. */
+/** Ivy Bridge: 298 ns, and walks as far apart as on Sandy Bridge, whose platform it shares. */
 export const VTD_IVB: HardwareProfileSource = {
   ...VTD_BDW,
   name: 'vtd-ivb',
-  description: 'as vtd-bdw with the single-miss penalty of Ivy Bridge servers (Xeon E5 v2)',
+  description: 'as vtd-bdw with the single-miss penalty and the rate of walks of Ivy Bridge servers (Xeon E5 v2)',
   translation: {
     ...VTD_BDW.translation,
     walkFixedNs: measured(118, `${LATENCY}: 298 ns; split as for Broadwell`),
+    walkIntervalReadNs: derived(58, ROMLEY_RATE),
+    walkIntervalWriteNs: derived(53.9, ROMLEY_RATE),
   },
 };
 

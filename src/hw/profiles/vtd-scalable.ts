@@ -1,6 +1,12 @@
 /** Cascade Lake, Ice Lake and Sapphire/Emerald Rapids servers. */
 import type { HardwareProfileSource } from '../profile.ts';
-import { bufferLimitedDevice, PCIE_OVERHEADS, SPEC_FAULT_CODES, SPEC_IOTLB_RULES } from './common.ts';
+import {
+  bufferLimitedDevice,
+  endpointBehindBuffers,
+  PCIE_OVERHEADS,
+  SPEC_FAULT_CODES,
+  SPEC_IOTLB_RULES,
+} from './common.ts';
 import { absent, assumed, derived, fullyAssociative, measured, published } from './sourced.ts';
 
 const FAST_SAFE = 'Fast & Safe IO Memory Protection, SOSP 2024';
@@ -60,6 +66,7 @@ export const VTD_CLX: HardwareProfileSource = {
     ),
   },
   device: bufferLimitedDevice(100, `${FAST_SAFE}, citing hostCC: about 100 cachelines in flight at the IIO`),
+  endpoint: endpointBehindBuffers(20),
   faultCodes: SPEC_FAULT_CODES,
 };
 
@@ -93,7 +100,10 @@ export const VTD_EMR: HardwareProfileSource = {
   description: 'Intel VT-d of Sapphire and Emerald Rapids servers, scalable mode',
   registers: {
     cap: assumed('19ed008c40780c66', '4- and 5-level tables of both stages, 2 MiB and 1 GiB pages'),
-    ecap: assumed('3ef9e86f050df', 'scalable mode, both stages, nesting, PASID of 20 bits, accessed/dirty'),
+    ecap: assumed(
+      '3ef9ea6f050df',
+      'scalable mode, both stages, nesting, PASID of 20 bits, accessed/dirty, device TLBs, page requests',
+    ),
   },
   iotlb: { ...fullyAssociative(assumed(256, 'size is not public')), ...SPEC_IOTLB_RULES },
   contextCache: fullyAssociative(assumed(128, 'size is not public')),

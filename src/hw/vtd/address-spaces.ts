@@ -6,22 +6,24 @@
  *
  * APPROX: at most 2^17 spaces live at once; when they run out the unit flushes everything, and counts it.
  */
+import { type ArraySource, HEAP_ARRAYS } from '../linear-memory.ts';
 import { GROUP_SHIFT, type GroupGenerations } from '../set-assoc.ts';
 
 /** The PASID part of a tag without PASID. */
 export const NO_PASID_TAG = -1;
 
+const INITIAL_SPACES = 64;
 const MAX_SPACES = 2 ** (32 - GROUP_SHIFT) - 1;
 
 /** The spaces of one unit, their generations and what is known per space. */
 export class AddressSpaces {
   /** Generations of IOTLB entries and of paging-structure entries, by space. */
-  readonly leaf: GroupGenerations = { current: new Int32Array(64) };
-  readonly nonLeaf: GroupGenerations = { current: new Int32Array(64) };
+  readonly leaf: GroupGenerations;
+  readonly nonLeaf: GroupGenerations;
   /** Bit s set: IOTLB entries of size s (0 = 4 KiB, 1 = 2 MiB, 2 = 1 GiB) may be present. */
-  sizesInUse = new Uint8Array(64);
+  sizesInUse: Uint8Array;
   /** [ps] When the last DMA translated by this space had reached memory: what a drain waits for. */
-  lastUse = new Float64Array(64);
+  lastUse: Float64Array;
   /** Domain id and PASID tag per space. */
   readonly domainIds: number[] = [];
   readonly pasids: number[] = [];
@@ -30,8 +32,17 @@ export class AddressSpaces {
   /** Times all spaces were given up. */
   exhausted = 0;
 
+  readonly #arrays: ArraySource;
   readonly #byTag = new Map<number, number>();
   readonly #byDomain = new Map<number, number[]>();
+
+  constructor(arrays: ArraySource = HEAP_ARRAYS) {
+    this.#arrays = arrays;
+    this.leaf = { current: arrays.int32(INITIAL_SPACES) };
+    this.nonLeaf = { current: arrays.int32(INITIAL_SPACES) };
+    this.sizesInUse = arrays.uint8(INITIAL_SPACES);
+    this.lastUse = arrays.float64(INITIAL_SPACES);
+  }
 
   get count(): number {
     return this.domainIds.length;
@@ -82,19 +93,16 @@ export class AddressSpaces {
 
   #grow(): void {
     const size = this.lastUse.length * 2;
-    this.leaf.current = grownWords(this.leaf.current, size);
-    this.nonLeaf.current = grownWords(this.nonLeaf.current, size);
-    const sizes = new Uint8Array(size);
-    sizes.set(this.sizesInUse);
-    this.sizesInUse = sizes;
-    const lastUse = new Float64Array(size);
-    lastUse.set(this.lastUse);
-    this.lastUse = lastUse;
+    const { leaf, nonLeaf, sizesInUse, lastUse } = this;
+    const leafGenerations = this.#arrays.int32(size);
+    leafGenerations.set(leaf.current);
+    leaf.current = leafGenerations;
+    const nonLeafGenerations = this.#arrays.int32(size);
+    nonLeafGenerations.set(nonLeaf.current);
+    nonLeaf.current = nonLeafGenerations;
+    this.sizesInUse = this.#arrays.uint8(size);
+    this.sizesInUse.set(sizesInUse);
+    this.lastUse = this.#arrays.float64(size);
+    this.lastUse.set(lastUse);
   }
-}
-
-function grownWords(old: Int32Array, size: number): Int32Array<ArrayBuffer> {
-  const grown = new Int32Array(size);
-  grown.set(old);
-  return grown;
 }

@@ -6,6 +6,7 @@
  */
 import { NO_PASID, type Pasid, type SourceId } from '../../address.ts';
 import { NEVER } from '../../units.ts';
+import { type ArraySource, HEAP_ARRAYS } from '../linear-memory.ts';
 
 /** How a binding translates. */
 export const BindingKind = { secondStage: 0, firstStage: 1, passThrough: 2, nested: 3 } as const;
@@ -25,46 +26,61 @@ export class Bindings {
   domainId: Int32Array;
   /** Slot of the top table in modelled memory, -1 when the pointer leads elsewhere; its paging level. */
   rootSlot: Int32Array;
+  /** [4 KiB pages] Of a nested binding: the first stage's top table, an address of the second stage. Else -1. */
+  firstPage: Float64Array;
   rootLevel: Uint8Array;
   /** 1: the unit sets accessed and dirty bits in the leaf. */
   accessDirty: Uint8Array;
   /** 1: faults are not recorded (FPD). */
   faultsHidden: Uint8Array;
+  /** 1: translation requests and translated requests are let in (TT = 01b, DTE). */
+  deviceTlb: Uint8Array;
+  /** 1: page requests are let in (PRE). */
+  pageRequests: Uint8Array;
   /** PASID the request is treated as: its own, or RID_PASID. */
   effectivePasid: Int32Array;
   /** [ps] Arrival of the request that resolved the binding last, and what it had been before. */
   resolvedTick: Float64Array;
   earlierDomainId: Int32Array;
   earlierRootSlot: Int32Array;
+  earlierFirstPage: Float64Array;
 
   readonly #pasids: number[] = [];
   readonly #requesters: number[] = [];
   /** Slots with PASID by `requester * 2^20 + pasid`; used when the PASID differs from the requester's last one. */
   readonly #withPasid = new Map<number, number>();
   readonly #slotsOfRequester: number[][];
-  readonly #lastPasid: Int32Array;
-  readonly #lastSlot: Int32Array;
+  /** By requester: the PASID of its last request with one, and the slot of that. */
+  readonly lastPasid: Int32Array;
+  readonly lastSlot: Int32Array;
+  readonly #arrays: ArraySource;
 
   /** `deviceSourceIds`: source id of every device of the machine, by device index. */
-  constructor(deviceSourceIds: readonly SourceId[]) {
+  constructor(deviceSourceIds: readonly SourceId[], arrays: ArraySource = HEAP_ARRAYS) {
+    this.#arrays = arrays;
     this.sourceIds = [...new Set(deviceSourceIds)];
-    this.requesterOf = Int32Array.from(deviceSourceIds, (id) => this.sourceIds.indexOf(id));
+    this.requesterOf = arrays.int32(deviceSourceIds.length);
+    this.requesterOf.set(deviceSourceIds.map((id) => this.sourceIds.indexOf(id)));
     const count = Math.max(this.sourceIds.length, 1);
-    this.readyTick = new Float64Array(count).fill(NEVER);
-    this.kind = new Uint8Array(count);
-    this.space = new Int32Array(count);
-    this.domainId = new Int32Array(count);
-    this.rootSlot = new Int32Array(count);
-    this.rootLevel = new Uint8Array(count);
-    this.accessDirty = new Uint8Array(count);
-    this.faultsHidden = new Uint8Array(count);
-    this.effectivePasid = new Int32Array(count);
-    this.resolvedTick = new Float64Array(count);
-    this.earlierDomainId = new Int32Array(count).fill(-1);
-    this.earlierRootSlot = new Int32Array(count).fill(-1);
+    this.readyTick = arrays.float64(count).fill(NEVER);
+    this.kind = arrays.uint8(count);
+    this.space = arrays.int32(count);
+    this.domainId = arrays.int32(count);
+    this.rootSlot = arrays.int32(count);
+    this.firstPage = arrays.float64(count).fill(-1);
+    this.rootLevel = arrays.uint8(count);
+    this.accessDirty = arrays.uint8(count);
+    this.faultsHidden = arrays.uint8(count);
+    this.deviceTlb = arrays.uint8(count);
+    this.pageRequests = arrays.uint8(count);
+    this.effectivePasid = arrays.int32(count);
+    this.resolvedTick = arrays.float64(count);
+    this.earlierDomainId = arrays.int32(count).fill(-1);
+    this.earlierRootSlot = arrays.int32(count).fill(-1);
+    this.earlierFirstPage = arrays.float64(count).fill(-1);
     this.#slotsOfRequester = this.sourceIds.map((_, requester) => [requester]);
-    this.#lastPasid = new Int32Array(count).fill(-1);
-    this.#lastSlot = new Int32Array(count);
+    this.lastPasid = arrays.int32(count).fill(-1);
+    this.lastSlot = arrays.int32(count);
     for (let requester = 0; requester < this.sourceIds.length; requester++) {
       this.#requesters.push(requester);
       this.#pasids.push(NO_PASID);
@@ -79,7 +95,7 @@ export class Bindings {
   /** Slot of a requester's DMA with `pasid`; slot = requester index without PASID. @hot */
   slotOf(requester: number, pasid: number): number {
     if (pasid === NO_PASID) return requester;
-    if (this.#lastPasid[requester] === pasid) return this.#lastSlot[requester]!;
+    if (this.lastPasid[requester] === pasid) return this.lastSlot[requester]!;
     return this.#slotWithPasid(requester, pasid);
   }
 
@@ -102,6 +118,7 @@ export class Bindings {
     this.resolvedTick[slot] = atTick;
     this.earlierDomainId[slot] = this.domainId[slot]!;
     this.earlierRootSlot[slot] = this.rootSlot[slot]!;
+    this.earlierFirstPage[slot] = this.firstPage[slot]!;
   }
 
   /** Invalidates one slot. */
@@ -130,40 +147,46 @@ export class Bindings {
       this.#slotsOfRequester[requester]!.push(slot);
       this.#withPasid.set(key, slot);
     }
-    this.#lastPasid[requester] = pasid;
-    this.#lastSlot[requester] = slot;
+    this.lastPasid[requester] = pasid;
+    this.lastSlot[requester] = slot;
     return slot;
   }
 
   #grow(): void {
     const size = this.readyTick.length * 2;
-    const readyTick = new Float64Array(size).fill(NEVER);
-    readyTick.set(this.readyTick);
-    this.readyTick = readyTick;
-    this.kind = grownBytes(this.kind, size);
-    this.rootLevel = grownBytes(this.rootLevel, size);
-    this.accessDirty = grownBytes(this.accessDirty, size);
-    this.faultsHidden = grownBytes(this.faultsHidden, size);
-    this.space = grownWords(this.space, size);
-    this.domainId = grownWords(this.domainId, size);
-    this.rootSlot = grownWords(this.rootSlot, size);
-    this.effectivePasid = grownWords(this.effectivePasid, size);
-    this.earlierDomainId = grownWords(this.earlierDomainId, size);
-    this.earlierRootSlot = grownWords(this.earlierRootSlot, size);
-    const resolvedTick = new Float64Array(size);
-    resolvedTick.set(this.resolvedTick);
-    this.resolvedTick = resolvedTick;
+    this.readyTick = this.#grownNumbers(this.readyTick, size, NEVER);
+    this.firstPage = this.#grownNumbers(this.firstPage, size, -1);
+    this.earlierFirstPage = this.#grownNumbers(this.earlierFirstPage, size, -1);
+    this.resolvedTick = this.#grownNumbers(this.resolvedTick, size, 0);
+    this.kind = this.#grownBytes(this.kind, size);
+    this.rootLevel = this.#grownBytes(this.rootLevel, size);
+    this.accessDirty = this.#grownBytes(this.accessDirty, size);
+    this.faultsHidden = this.#grownBytes(this.faultsHidden, size);
+    this.deviceTlb = this.#grownBytes(this.deviceTlb, size);
+    this.pageRequests = this.#grownBytes(this.pageRequests, size);
+    this.space = this.#grownWords(this.space, size);
+    this.domainId = this.#grownWords(this.domainId, size);
+    this.rootSlot = this.#grownWords(this.rootSlot, size);
+    this.effectivePasid = this.#grownWords(this.effectivePasid, size);
+    this.earlierDomainId = this.#grownWords(this.earlierDomainId, size);
+    this.earlierRootSlot = this.#grownWords(this.earlierRootSlot, size);
   }
-}
 
-function grownBytes(old: Uint8Array, size: number): Uint8Array {
-  const grown = new Uint8Array(size);
-  grown.set(old);
-  return grown;
-}
+  #grownBytes(old: Uint8Array, size: number): Uint8Array {
+    const grown = this.#arrays.uint8(size);
+    grown.set(old);
+    return grown;
+  }
 
-function grownWords(old: Int32Array, size: number): Int32Array {
-  const grown = new Int32Array(size);
-  grown.set(old);
-  return grown;
+  #grownNumbers(old: Float64Array, size: number, rest: number): Float64Array {
+    const grown = this.#arrays.float64(size).fill(rest);
+    grown.set(old);
+    return grown;
+  }
+
+  #grownWords(old: Int32Array, size: number): Int32Array {
+    const grown = this.#arrays.int32(size);
+    grown.set(old);
+    return grown;
+  }
 }

@@ -38,6 +38,30 @@ export interface QueueTiming {
   readonly statusTicks: number;
 }
 
+/** An endpoint that translates for itself (ATS), and may ask for pages (PRI). */
+export interface EndpointTiming {
+  /** undefined = no endpoint has a device TLB. */
+  readonly deviceTlb: CacheGeometry | undefined;
+  /** [ps] Lookup in the device TLB. */
+  readonly lookupTicks: number;
+  /** Translation requests under way at most. */
+  readonly translationWindow: number;
+  /** [ps] What a translation request takes besides wire, flight and translation: root complex and endpoint. */
+  readonly translationExtraTicks: number;
+  /** Invalidations an endpoint takes at once. */
+  readonly invalidateQueueDepth: number;
+  /** [ps] Arrival of an invalidation to its answer leaving, requests under way aside. */
+  readonly invalidationTicks: number;
+  /** [ps] After which an unanswered invalidation is an error (ITE). */
+  readonly invalidationTimeoutTicks: number;
+  /** Page requests open at most; also the largest group. */
+  readonly pageRequestWindow: number;
+  /** Times a page is asked for again that is absent after a successful answer. */
+  readonly pageRequestRetries: number;
+  /** [ps] Arrival of a page request at the unit to its entry in the page request queue. */
+  readonly pageRequestWriteTicks: number;
+}
+
 /** A resolved VT-d profile. */
 export interface VtdConfig {
   readonly name: string;
@@ -53,5 +77,6 @@ export interface VtdConfig {
   readonly translation: TranslationTiming;
   readonly queue: QueueTiming;
   readonly link: LinkTiming;
+  readonly endpoint: EndpointTiming;
   readonly faultCodes: FaultCodes;
 }

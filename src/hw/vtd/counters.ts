@@ -2,6 +2,7 @@
  * Event counters of a unit, named as the VT-d performance monitor names them (Linux drivers/iommu/intel/perfmon.c,
  * `perf stat -e dmar0/.../`). Counters of the model's own follow under `model.`.
  */
+import { type ArraySource, HEAP_ARRAYS } from '../linear-memory.ts';
 
 /** Index of each counter in {@link UnitCounters.values}. */
 export const Counter = {
@@ -52,7 +53,11 @@ const TIMES: readonly CounterName[] = ['pw_occupancy', 'iommu_mem_blocked'];
 
 /** Counters of one unit. */
 export class UnitCounters {
-  readonly values = new Float64Array(Object.keys(Counter).length);
+  readonly values: Float64Array;
+
+  constructor(arrays: ArraySource = HEAP_ARRAYS) {
+    this.values = arrays.float64(Object.keys(Counter).length);
+  }
 
   /** All counters by name; times in clocks of `clockTicks` picoseconds. */
   snapshot(clockTicks: number): Record<string, number> {
@@ -81,12 +86,20 @@ export const TimePart = {
   walkQueue: 5,
   /** Memory behind the IOMMU and the way back. */
   memory: 6,
+  /** Device-TLB lookups, and translation requests as far as they are not the unit's work. */
+  deviceTlb: 7,
+  /** Waiting for the answer to a page request. */
+  pageRequest: 8,
 } as const;
 
 /** [ps] Sums over page pieces of DMA, by {@link TimePart}. Exact below 2^53 ps of one part; see {@link carry}. */
 export class TimeSums {
-  readonly low = new Float64Array(Object.keys(TimePart).length);
+  readonly low: Float64Array;
   readonly high = new Float64Array(Object.keys(TimePart).length);
+
+  constructor(arrays: ArraySource = HEAP_ARRAYS) {
+    this.low = arrays.float64(Object.keys(TimePart).length);
+  }
 
   /** Moves whole multiples of 2^50 ps to the high words; to be called at least once per 2^52 ps of time added. */
   carry(): void {

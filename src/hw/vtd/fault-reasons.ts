@@ -24,6 +24,8 @@ export const FaultReason = {
   rootAccess: 0x08,
   /** LCT.1: context table not accessible. */
   contextAccess: 0x09,
+  /** LCT.5: translation request or translated request while TT lets in neither (dmar.c: "PCE for translation request"). */
+  deviceTlbDisabled: 0x0d,
 
   /** RTA.2: request with PASID in legacy mode. */
   pasidInLegacyMode: 0x31,

@@ -1,8 +1,9 @@
 /**
  * The invalidation queue: a ring of descriptors in modelled memory (VT-d spec 6.5.2). A tail write starts the unit:
  * after the doorbell and the first fetch it executes descriptors in order, one at a time; a wait descriptor completes
- * when everything before it has, and when the DMA that those descriptors drain has reached memory; then the status word
- * is written. A wait with FN holds back all later descriptors until it is complete.
+ * when everything before it has, when the DMA that those descriptors drain has reached memory, and when endpoints have
+ * answered the invalidations of their TLBs; then the status word is written. A wait with FN holds back all later
+ * descriptors until it is complete.
  *
  * An invalidation takes effect at its execution tick. DMA is replayed ahead of events up to the next one, so effects are
  * queued with their ticks ({@link nextEffectTick}) and carried out either by the first request that arrives at or after
@@ -18,8 +19,10 @@ import type { Timeline } from '../../timeline.ts';
 import { NEVER, type Tick } from '../../units.ts';
 import { type PhysicalMemory, WORDS_PER_FRAME } from '../memory.ts';
 import type { QueueTiming } from './config.ts';
+import type { DeviceInvalidations } from './device-invalidations.ts';
 import { type DescriptorKind, descriptorKind, type InvalidationExecutor } from './invalidation.ts';
 import { DESCRIPTOR_WORDS_128, DESCRIPTOR_WORDS_256, Descriptor } from './layout.ts';
+import type { PageRequests } from './page-requests.ts';
 import { FaultStatus, IQA_DW, IQA_QS_MASK } from './registers.ts';
 
 /** `timed`: as described. `deferred`: waits complete at once and effects are left to whoever replays a recording. */
@@ -41,6 +44,23 @@ interface PendingEffect {
   readonly words: readonly [number, number, number, number];
 }
 
+/** What goes to endpoints from here: invalidations of their TLBs, answers to their page requests. */
+export interface EndpointMessages {
+  readonly invalidations: DeviceInvalidations;
+  readonly pages: PageRequests;
+}
+
+/** A wait descriptor that has executed and waits for endpoints. */
+interface ParkedWait {
+  readonly words: readonly [number, number, number, number];
+  readonly index: number;
+  /** Invalidations below this number must be answered. */
+  readonly below: number;
+  /** [ps] Not complete before. */
+  readonly notBefore: number;
+  readonly fenced: boolean;
+}
+
 interface Submission {
   /** Queue index after the submission's last descriptor. */
   readonly endIndex: number;
@@ -51,8 +71,12 @@ interface Submission {
 export class InvalidationQueue {
   /** [ps] Tick of the earliest effect not carried out yet; NEVER when there is none. */
   nextEffectTick: number = NEVER;
-  /** FSTS bits of the queue (IQE). */
+  /** FSTS bits of the queue (IQE, ITE). */
   status = 0;
+  /** Source id of the endpoint that did not answer (ITESID). */
+  silentSource = 0;
+  /** Called when ITE turns on: software sees it in FSTS. */
+  onError: ((atTick: Tick) => void) | undefined;
   /** Invalidation completion: bit 0 of ICS. */
   completion = 0;
 
@@ -77,6 +101,11 @@ export class InvalidationQueue {
   /** A step event is pending or a fence holds the queue. */
   #running = false;
   #enabled = false;
+  /** Raised when pending waits are aborted. */
+  #epoch = 0;
+  /** Waits for endpoints, in order. */
+  #parked: ParkedWait[] = [];
+  readonly #endpoints: EndpointMessages | undefined;
   /** [ps] Until when effects carried out since the last wait have DMA to drain. */
   #drainTick = 0;
 
@@ -86,7 +115,13 @@ export class InvalidationQueue {
     timing: QueueTiming,
     executor: InvalidationExecutor,
     mode: QueueMode,
+    endpoints?: EndpointMessages,
   ) {
+    this.#endpoints = endpoints;
+    if (endpoints !== undefined) {
+      endpoints.invalidations.onAnswer = (at) => this.#answered(at);
+      endpoints.invalidations.onTimeout = (source, at) => this.#timedOut(source, at);
+    }
     this.#memory = memory;
     this.#timeline = timeline;
     this.#timing = timing;
@@ -137,9 +172,9 @@ export class InvalidationQueue {
     else this.#start(atTick);
   }
 
-  /** Software cleared IQE: the queue goes on at its head. */
-  resume(atTick: Tick): void {
-    this.status &= ~FaultStatus.iqe;
+  /** Software cleared error bits: the queue goes on at its head once there is none. */
+  resume(bits: number, atTick: Tick): void {
+    this.status &= ~bits;
     this.#start(atTick);
   }
 
@@ -188,6 +223,8 @@ export class InvalidationQueue {
         return;
       }
       tick += this.#timing.executeTicks;
+      if (kind === 'device_tlb') this.#endpoints?.invalidations.execute(words, tick as Tick);
+      else if (kind === 'page_response') this.#endpoints?.pages.respond(words, tick as Tick);
       this.#effects.push({ tick: tick as Tick, words });
       if (this.nextEffectTick === NEVER) this.nextEffectTick = tick;
     }
@@ -203,14 +240,63 @@ export class InvalidationQueue {
   /** A wait descriptor executes; `index` is the one behind it. */
   #wait(words: readonly [number, number, number, number], index: number, atTick: Tick): void {
     this.applyEffects(atTick);
+    // VT-d spec 6.5.2.10: after a time-out, waits are aborted.
+    if ((this.status & FaultStatus.ite) !== 0) {
+      this.#head = index;
+      this.#idle(atTick);
+      return;
+    }
     this.#head = index;
-    const complete = Math.max(atTick, this.#drainTick);
+    let complete = Math.max(atTick, this.#drainTick);
     this.#drainTick = 0;
-    const visible = (complete + this.#timing.statusTicks) as Tick;
-    this.#timeline.schedule(visible, (at) => this.#writeStatus(words, index, at));
     const fenced = (words[0] & Descriptor.waitFence) !== 0;
+    const endpoints = this.#endpoints;
+    if (endpoints !== undefined) {
+      if ((words[0] & Descriptor.waitPageRequestDrain) !== 0) {
+        complete = Math.max(complete, endpoints.pages.queue.drainTick);
+      }
+      const below = endpoints.invalidations.nextId;
+      if (this.#parked.length > 0 || !endpoints.invalidations.answeredBelow(below)) {
+        this.#parked.push({ words, index, below, notBefore: complete, fenced });
+        if (!fenced) this.#continue(atTick);
+        return;
+      }
+    }
+    this.#complete(words, index, complete);
     if (fenced && complete > atTick) this.#timeline.schedule(complete as Tick, (at) => this.#continue(at));
     else this.#continue(atTick);
+  }
+
+  /** A wait is complete at `tick`; its status write follows, unless it is aborted before that. */
+  #complete(words: readonly [number, number, number, number], index: number, tick: number): void {
+    const epoch = this.#epoch;
+    const visible = (tick + this.#timing.statusTicks) as Tick;
+    this.#timeline.schedule(visible, (at) => this.#writeStatus(words, index, at, epoch));
+  }
+
+  /** An endpoint has answered: waits complete in order, as far as nothing before them is open. */
+  #answered(atTick: Tick): void {
+    const invalidations = this.#endpoints!.invalidations;
+    for (let first = this.#parked[0]; first !== undefined; first = this.#parked[0]) {
+      if (!invalidations.answeredBelow(first.below)) return;
+      this.#parked.shift();
+      const { words, index, fenced } = first;
+      const complete = Math.max(atTick, first.notBefore);
+      this.#complete(words, index, complete);
+      if (fenced) this.#timeline.schedule(complete as Tick, (at) => this.#continue(at));
+    }
+  }
+
+  /** An endpoint has not answered in time: pending waits are aborted, the queue stops. */
+  #timedOut(sourceId: number, atTick: Tick): void {
+    const fenced = this.#parked.some((wait) => wait.fenced);
+    this.#parked = [];
+    this.#epoch++;
+    this.#submissions.length = 0;
+    this.silentSource = sourceId;
+    this.status |= FaultStatus.ite;
+    if (fenced) this.#idle(atTick);
+    this.onError?.(atTick);
   }
 
   /** After a wait: more descriptors follow, or the queue runs dry. */
@@ -228,10 +314,12 @@ export class InvalidationQueue {
     }
   }
 
-  #writeStatus(words: readonly [number, number, number, number], index: number, atTick: Tick): void {
+  #writeStatus(words: readonly [number, number, number, number], index: number, atTick: Tick, epoch: number): void {
+    if (epoch !== this.#epoch) return;
     if ((words[0] & Descriptor.waitInterrupt) !== 0) this.completion |= 1;
-    // The wait belongs to the oldest submission that ends at or after it; earlier ones are complete too.
-    while (this.#submissions.length > 0) {
+    // A wait at the end of a submission completes it and those before; one within (a fence) completes none.
+    const ends = this.#submissions.some(({ endIndex }) => endIndex === index);
+    while (ends) {
       const first = this.#submissions[0]!;
       this.#submissions.shift();
       this.#waitLatency.record(atTick - first.doorbellTick);

@@ -8,6 +8,7 @@
  * Software models of the hardware tag by requester instead of domain and have invalidation rules of their own
  * ({@link IotlbRules}); these exist to check recordings made on them and are slow on purpose.
  */
+import type { ArraySource } from '../linear-memory.ts';
 import { type CacheGeometry, GROUP_SHIFT, SetAssoc } from '../set-assoc.ts';
 import { type AddressSpaces, NO_PASID_TAG } from './address-spaces.ts';
 
@@ -36,10 +37,6 @@ export const VALUE_SIZE_SHIFT = 14;
 /** value1 bits 31:16. */
 export const VALUE_DID_SHIFT = 16;
 
-/** Hash of {@link Iotlb.recent}: `imul(low ^ imul(key1, RECENT_FACTOR), RECENT_FACTOR) >>> recentShift`. */
-export const RECENT_FACTOR = 0x9e3779b1 | 0;
-const HASH = RECENT_FACTOR;
-
 /** Ranges of at most this many pages are removed page by page; longer ones by one pass over the array. */
 const PROBE_LIMIT = 64;
 const SIZE_SHIFT = 13;
@@ -52,22 +49,13 @@ export function packValue1(domainId: number, size: number, prot: number, pfnHigh
 /** The IOTLB of one unit. */
 export class Iotlb {
   readonly cache: SetAssoc;
-  /**
-   * Where {@link lookup} found 4 KiB pages last, by a hash of the key; a hint that saves scanning the set. Tags tell
-   * whether it still holds, so nothing has to be undone.
-   */
-  readonly recent: Int32Array;
-  readonly recentShift: number;
   readonly #spaces: AddressSpaces;
   readonly #rules: IotlbRules;
 
-  constructor(geometry: CacheGeometry, spaces: AddressSpaces, rules: IotlbRules) {
+  constructor(geometry: CacheGeometry, spaces: AddressSpaces, rules: IotlbRules, arrays?: ArraySource) {
     this.#spaces = spaces;
     this.#rules = rules;
-    this.cache = new SetAssoc(geometry, spaces.leaf);
-    const bits = Math.min(16, Math.ceil(Math.log2(geometry.entries)) + 1);
-    this.recent = new Int32Array(2 ** bits);
-    this.recentShift = 32 - bits;
+    this.cache = new SetAssoc(geometry, spaces.leaf, undefined, arrays);
   }
 
   /** Entry that translates the page (`low`, `high` = page number words) in `space`, or -1. @hot */
@@ -76,11 +64,7 @@ export class Iotlb {
     const generation = this.#spaces.leaf.current[space]!;
     const base = space << SPACE_SHIFT;
     let entry = -1;
-    if ((sizes & 1) !== 0) {
-      const key1 = base | high;
-      entry = this.cache.find(low, key1, generation);
-      if (entry >= 0) this.recent[Math.imul(low ^ Math.imul(key1, HASH), HASH) >>> this.recentShift] = entry;
-    }
+    if ((sizes & 1) !== 0) entry = this.cache.find(low, base | high, generation);
     if (entry < 0 && sizes > 1) entry = this.#lookupLarge(base, sizes, low, high, generation);
     return entry;
   }

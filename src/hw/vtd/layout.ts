@@ -174,6 +174,38 @@ export const Descriptor = {
   pasidDeviceTlbSize: 0x800,
 } as const;
 
+/** Fields of a page-group response descriptor: source id, word 0 bits 31:16; PASID, word 1 bits 19:0. */
+export const PageResponse = {
+  /** Word 0 bit 4: the PASID field counts. */
+  pasidPresent: 0x10,
+  /** Word 0 bits 15:12. */
+  codeShift: 12,
+  codeMask: 0xf,
+  /** Word 2 bits 11:3: page request group index. */
+  groupShift: 3,
+  groupMask: 0x1ff,
+} as const;
+
+/** Codes of a page-group response (PCIe PRG Response). */
+export const PageResponseValue = { success: 0x0, invalid: 0x1, failure: 0xf } as const;
+
+/** Page request descriptor: an entry of the page request queue, 8 words. */
+export const PageRequestEntry = {
+  words: 8,
+  /** Word 0 bits 7:0: type, 1 = page request. */
+  type: 0x1,
+  /** Word 0 bit 8: the PASID field counts; bits 31:16: source id. Word 1 bits 19:0: PASID. */
+  pasidPresent: 0x100,
+  sourceShift: 16,
+  pasidMask: 0xf_ffff,
+  /** Word 2: read and write requested, last of its group; bits 11:3 group index. Address 63:12 in words 2-3. */
+  read: 0x1,
+  write: 0x2,
+  last: 0x4,
+  groupShift: 3,
+  groupMask: 0x1ff,
+} as const;
+
 /** [words] A descriptor of a 128-bit queue, and of a 256-bit queue (IQA.DW). */
 export const DESCRIPTOR_WORDS_128 = 4;
 export const DESCRIPTOR_WORDS_256 = 8;

@@ -3,6 +3,7 @@
  * level n spares a walk the reads of level n and above. Keys are (space, region); values the slot of the next table and
  * the permissions collected so far.
  */
+import type { ArraySource } from '../linear-memory.ts';
 import { type CacheGeometry, GROUP_SHIFT, SetAssoc } from '../set-assoc.ts';
 import type { AddressSpaces } from './address-spaces.ts';
 
@@ -25,9 +26,9 @@ export class PagingCaches {
   readonly #spaces: AddressSpaces;
 
   /** `geometries` by level, index 2 .. 5; undefined = no cache of that level. */
-  constructor(geometries: readonly (CacheGeometry | undefined)[], spaces: AddressSpaces) {
+  constructor(geometries: readonly (CacheGeometry | undefined)[], spaces: AddressSpaces, arrays?: ArraySource) {
     this.#spaces = spaces;
-    this.#levels = geometries.map((geometry) => geometry && new SetAssoc(geometry, spaces.nonLeaf));
+    this.#levels = geometries.map((geometry) => geometry && new SetAssoc(geometry, spaces.nonLeaf, undefined, arrays));
   }
 
   /** Cache of a level, if there is one. */
@@ -65,6 +66,11 @@ export class PagingCaches {
     if (cache.peek(region0, region1, generation) >= 0) return;
     const entry = cache.fill(region0, region1, generation, tableSlot, prot);
     cache.readyTick[entry] = this.atTick[0]!;
+  }
+
+  /** Reclaims entries of past generations. */
+  settle(): void {
+    for (const cache of this.#levels) cache?.settle();
   }
 
   /** Drops all entries of a space. */

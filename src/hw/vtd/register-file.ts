@@ -2,6 +2,7 @@
 import type { Tick } from '../../units.ts';
 import type { FaultRecorder } from './faults.ts';
 import type { InvalidationQueue } from './invalidation-queue.ts';
+import type { PageRequestQueue } from './page-request-queue.ts';
 import {
   CAP_REG,
   Cap,
@@ -13,8 +14,13 @@ import {
   GSTS_REG,
   ICS_REG,
   IQA_REG,
+  IQERCD_REG,
   IQH_REG,
   IQT_REG,
+  PQA_REG,
+  PQH_REG,
+  PQT_REG,
+  PRS_REG,
   RTADDR_REG,
   TranslationTableMode,
   TTM_MASK,
@@ -33,6 +39,7 @@ export class RegisterFile {
   readonly #translator: Translator;
   readonly #queue: InvalidationQueue;
   readonly #faults: FaultRecorder;
+  readonly #pages: PageRequestQueue;
   readonly #recordBase: number;
   readonly #recordBytes: number;
   #status = 0;
@@ -47,7 +54,9 @@ export class RegisterFile {
     translator: Translator,
     queue: InvalidationQueue,
     faults: FaultRecorder,
+    pages: PageRequestQueue,
   ) {
+    this.#pages = pages;
     this.#cap = cap;
     this.#ecap = ecap;
     this.#translator = translator;
@@ -88,6 +97,14 @@ export class RegisterFile {
         return this.#iqaHigh >>> 0;
       case ICS_REG:
         return this.#queue.completion;
+      case IQERCD_REG + 4:
+        return this.#queue.silentSource;
+      case PQH_REG:
+        return this.#pages.headRegister;
+      case PQT_REG:
+        return this.#pages.tailRegister;
+      case PRS_REG:
+        return this.#pages.status;
       default: {
         const offset = register - this.#recordBase;
         return offset >= 0 && offset < this.#recordBytes ? this.#faults.read(offset >>> 2) : 0;
@@ -107,7 +124,9 @@ export class RegisterFile {
         return;
       case FSTS_REG:
         if ((lo & FaultStatus.pfo) !== 0) this.#faults.clearOverflow();
-        if ((lo & FaultStatus.iqe) !== 0) this.#queue.resume(atTick);
+        if ((lo & (FaultStatus.iqe | FaultStatus.ite)) !== 0) {
+          this.#queue.resume(lo & (FaultStatus.iqe | FaultStatus.ite), atTick);
+        }
         return;
       case IQA_REG:
         this.#iqaLow = lo;
@@ -119,6 +138,15 @@ export class RegisterFile {
         return;
       case ICS_REG:
         this.#queue.completion &= ~lo;
+        return;
+      case PQA_REG:
+        this.#pages.configure(lo, hi);
+        return;
+      case PQH_REG:
+        this.#pages.headRegister = lo;
+        return;
+      case PRS_REG:
+        this.#pages.clearStatus(lo);
         return;
       default: {
         const offset = register - this.#recordBase;

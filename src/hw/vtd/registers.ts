@@ -43,9 +43,12 @@ export const IQT_REG = 0x88;
 export const IQA_REG = 0x90;
 /** Invalidation completion status: bit 0 set by a wait descriptor with IF. */
 export const ICS_REG = 0x9c;
-/** Invalidation queue error record, 64 bits. */
+/** Invalidation queue error record, 64 bits; the high word's bits 15:0: source id of an endpoint that did not answer. */
 export const IQERCD_REG = 0xb0;
-/** Page request queue head, tail, address, status. */
+/**
+ * Page request queue: head and tail (byte offsets; software moves the head, the unit the tail), address | PQS (2^PQS
+ * pages), status.
+ */
 export const PQH_REG = 0xc0;
 export const PQT_REG = 0xc8;
 export const PQA_REG = 0xd0;
@@ -85,6 +88,17 @@ export const FaultStatus = {
   ice: 0x20,
   /** Invalidation time-out error. */
   ite: 0x40,
+} as const;
+
+/** PQA bits 2:0: queue of 2^PQS pages. */
+export const PQA_PQS_MASK = 0x7;
+
+/** Bits of PRS, written 1 to clear. */
+export const PageRequestStatus = {
+  /** Pending page request: set with an entry, raises the event when it turns on. */
+  ppr: 0x1,
+  /** Overflow: requests are discarded until it is cleared. */
+  pro: 0x2,
 } as const;
 
 /** Fields of CAP, read from its u32 words. */

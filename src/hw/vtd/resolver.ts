@@ -151,6 +151,8 @@ export class BindingResolver {
       return 0;
     }
     const type = (words[0]! >>> LegacyContext.ttShift) & LegacyContext.ttMask;
+    bindings.deviceTlb[slot] = type === TranslationType.devIotlb ? 1 : 0;
+    bindings.pageRequests[slot] = 0;
     const domainId = (words[2]! >>> LegacyContext.didShift) & LegacyContext.didMask;
     const width = words[2]! & LegacyContext.awMask;
     this.fault = FaultReason.none;
@@ -202,6 +204,8 @@ export class BindingResolver {
     const bindings = this.#bindings;
     const requested = bindings.pasid(slot);
     bindings.faultsHidden[slot] = (context[0]! & FPD) !== 0 ? 1 : 0;
+    bindings.deviceTlb[slot] = (context[0]! & ScalableContext.dte) !== 0 ? 1 : 0;
+    bindings.pageRequests[slot] = (context[0]! & ScalableContext.pre) !== 0 ? 1 : 0;
     if (requested !== 0 && (context[0]! & ScalableContext.paside) === 0) {
       this.fault = FaultReason.smPasidDisabled;
       return -1;
@@ -266,13 +270,16 @@ export class BindingResolver {
     bindings.rootLevel[slot] = 4 + mode;
     bindings.accessDirty[slot] = 1;
     const high = words[pointer + 1]!;
+    const firstLow = (high << 20) | (words[pointer]! >>> 12);
+    const firstHigh = (high >>> 12) & 0xff;
+    bindings.firstPage[slot] = firstHigh * 4294967296 + (firstLow >>> 0);
     this.nestedTables.set(slot, {
       secondSpace: this.#spaces.of(domainId, NO_PASID_TAG),
       secondSlot,
       secondLevels: levelsOfAddressWidth(width),
       accessDirty: (words[0]! & PasidEntry.ssade) !== 0 ? 1 : 0,
-      firstLow: (high << 20) | (words[pointer]! >>> 12),
-      firstHigh: (high >>> 12) & 0xff,
+      firstLow,
+      firstHigh,
       firstLevels: 4 + mode,
     });
   }
@@ -291,6 +298,7 @@ export class BindingResolver {
     const bindings = this.#bindings;
     bindings.kind[slot] = kind;
     bindings.domainId[slot] = domainId;
+    bindings.firstPage[slot] = -1;
     bindings.space[slot] = this.#spaces.of(domainId, pasidTag);
   }
 }

@@ -2,10 +2,12 @@
  * DMA rows that span pages: what is known of a row while some of its pieces are still to come. One row per device can be
  * in progress, since a device issues its rows in order.
  */
+import { type ArraySource, HEAP_ARRAYS } from '../linear-memory.ts';
 import { DmaOutcome, type ResultColumns } from '../unit.ts';
 
-const SEVERITY = new Uint8Array(5);
+const SEVERITY = new Uint8Array(6);
 SEVERITY[DmaOutcome.passThrough] = 0;
+SEVERITY[DmaOutcome.deviceHit] = 0;
 SEVERITY[DmaOutcome.hit] = 1;
 SEVERITY[DmaOutcome.mergedMiss] = 2;
 SEVERITY[DmaOutcome.miss] = 3;
@@ -26,8 +28,8 @@ export class RowProgress {
   readonly #pfnLow: Uint32Array;
   readonly #pfnHigh: Uint32Array;
 
-  constructor(deviceCount: number) {
-    this.bytesDone = new Int32Array(deviceCount);
+  constructor(deviceCount: number, arrays: ArraySource = HEAP_ARRAYS) {
+    this.bytesDone = arrays.int32(deviceCount);
     this.#issue = new Float64Array(deviceCount);
     this.#arrive = new Float64Array(deviceCount);
     this.#ready = new Float64Array(deviceCount);

@@ -43,7 +43,7 @@ export const ROOT_PROT = PROT_READ | PROT_WRITE;
 
 /** The translation path of one unit. */
 export class Translator {
-  readonly spaces = new AddressSpaces();
+  readonly spaces: AddressSpaces;
   readonly bindings: Bindings;
   readonly iotlb: Iotlb;
   readonly ssPaging: PagingCaches;
@@ -51,8 +51,9 @@ export class Translator {
   readonly resolver: BindingResolver;
   readonly walker: Walker;
   readonly nested: NestedWalker;
+  readonly schedule: WalkSchedule;
   readonly counters: UnitCounters;
-  readonly times = new TimeSums();
+  readonly times: TimeSums;
   readonly config: VtdConfig;
   /** Outcome of the last {@link translate}, by {@link Result}. */
   readonly result = new Int32Array(6);
@@ -60,9 +61,12 @@ export class Translator {
   readonly ticks: Float64Array;
   /** Global enable (GSTS.TES). */
   enabled = false;
+  /** The last translation request found no permission for the access: answered so, without a fault record. */
+  denied = false;
+  /** TLPs that came with a translated address and were let in. */
+  translatedTlps = 0;
 
   readonly #timing: TranslationTiming;
-  readonly #schedule: WalkSchedule;
   readonly #faults: FaultRecorder;
   /** This request's binding was resolved for it. */
   #resolved = false;
@@ -79,21 +83,24 @@ export class Translator {
     this.counters = counters;
     this.#timing = config.translation;
     this.#faults = faults;
-    this.iotlb = new Iotlb(config.iotlb, this.spaces, config.iotlbRules);
-    this.ssPaging = new PagingCaches(config.pagingCaches, this.spaces);
-    this.fsPaging = new PagingCaches(config.pagingCaches, this.spaces);
+    const { linear } = memory;
+    this.spaces = new AddressSpaces(linear);
+    this.times = new TimeSums(linear);
+    this.iotlb = new Iotlb(config.iotlb, this.spaces, config.iotlbRules, linear);
+    this.ssPaging = new PagingCaches(config.pagingCaches, this.spaces, linear);
+    this.fsPaging = new PagingCaches(config.pagingCaches, this.spaces, linear);
     this.resolver = new BindingResolver(config, memory, this.spaces, bindings, counters, () => this.#flushAll());
     this.walker = new Walker(memory, config.faultCodes);
     this.nested = new NestedWalker(memory, this);
-    this.#schedule = new WalkSchedule(config.translation, counters, this.times);
-    this.ticks = this.#schedule.ticks;
+    this.schedule = new WalkSchedule(config.translation, counters, this.times, linear);
+    this.ticks = this.schedule.ticks;
   }
 
   /**
    * Translates the page (`low`, `high` = page number words) for a slot. `ticks[arrival]` is when the request's first TLP
-   * reached the unit, `tlps` how many it has, `absent` that its lookup failed. Answers in {@link result}, `ticks[ready]`. @hot
+   * reached the unit, `tlps` how many it has. Answers in {@link result}, `ticks[ready]`. @hot
    */
-  translate(slot: number, low: number, high: number, flags: number, tlps: number, absent = false): void {
+  translate(slot: number, low: number, high: number, flags: number, tlps: number): void {
     const { result, ticks } = this;
     result[Result.reads] = 0;
     result[Result.fault] = 0;
@@ -103,8 +110,12 @@ export class Translator {
     ticks[Walk.from] = ticks[Walk.arrival]!;
     ticks[Walk.ready] = ticks[Walk.arrival]!;
     const counts = this.counters.values;
-    if (!this.enabled || (flags & Flag.translated) !== 0) {
+    if (!this.enabled) {
       this.#passThrough(tlps);
+      return;
+    }
+    if ((flags & Flag.translated) !== 0) {
+      this.#translated(slot, low, high, flags, tlps);
       return;
     }
     if (high === 0 && low >>> 8 === 0xfee && (flags & Flag.write) !== 0) {
@@ -117,30 +128,40 @@ export class Translator {
     counts[Count.iotlb_lookup]! += tlps;
     counts[Count.iotlb_hit]! += tlps - 1;
     if (this.config.iotlbRules.tag === 'source') this.#translateBySource(slot, low, high, flags, tlps);
-    else this.#translateByDomain(slot, low, high, flags, tlps, absent);
+    else this.#translateByDomain(slot, low, high, flags, tlps);
   }
 
-  #translateByDomain(slot: number, low: number, high: number, flags: number, tlps: number, absent: boolean): void {
-    const { bindings, ticks } = this;
-    let contextReads = 0;
-    const arrival = ticks[Walk.arrival]!;
+  /**
+   * Finds out what translates the slot's requests: known, being read for another request, or to be resolved for this
+   * one, which may fault. Memory reads made.
+   */
+  #bind(slot: number): number {
+    const { bindings } = this;
+    const arrival = this.ticks[Walk.arrival]!;
     const bound = bindings.readyTick[slot]!;
-    let remembered = true;
-    if (arrival < bound) {
-      if (bound === NEVER) {
-        bindings.keepEarlier(slot, arrival);
-        remembered = false;
-        contextReads = this.resolver.resolve(slot);
-        this.#resolved = true;
-        this.#waitFor(this.resolver.readyTick);
-        if (this.resolver.fault !== Reason.none) {
-          this.#contextFault(slot, low, high, flags, contextReads);
-          return;
-        }
-      } else {
-        // Another request is fetching the entries: join it.
-        this.#waitFor(bound);
-      }
+    if (arrival >= bound) return 0;
+    if (bound !== NEVER) {
+      this.#waitFor(bound);
+      return 0;
+    }
+    bindings.keepEarlier(slot, arrival);
+    const reads = this.resolver.resolve(slot);
+    this.#resolved = true;
+    this.#waitFor(this.resolver.readyTick);
+    return reads;
+  }
+
+  #translateByDomain(slot: number, low: number, high: number, flags: number, tlps: number): void {
+    const { bindings } = this;
+    const contextReads = this.#bind(slot);
+    const remembered = !this.#resolved;
+    if (this.#resolved && this.resolver.fault !== Reason.none) {
+      this.#contextFault(slot, low, high, flags, contextReads);
+      return;
+    }
+    if ((flags & Flag.translationRequest) !== 0 && bindings.deviceTlb[slot] === 0) {
+      this.#refuseDevice(slot, low, high, flags, contextReads);
+      return;
     }
     if (bindings.kind[slot] === Kind.passThrough) {
       this.#finishContext(slot, contextReads, flags);
@@ -153,7 +174,7 @@ export class Translator {
       this.#fault(slot, low, high, flags, this.widthFault(slot), true);
       return;
     }
-    const entry = absent && pages === high ? -1 : this.iotlb.lookup(bindings.space[slot]!, low, pages);
+    const entry = this.iotlb.lookup(bindings.space[slot]!, low, pages);
     if (entry >= 0) {
       if (this.permits(entry, flags)) {
         this.#finishContext(slot, contextReads, flags);
@@ -165,6 +186,35 @@ export class Translator {
     }
     if (remembered) this.resolver.countHit();
     this.#miss(slot, low, pages, high, flags, contextReads, tlps);
+  }
+
+  /**
+   * A translated request (VT-d spec 4.2.3): its context and PASID entries must be there and let device TLBs in; then its
+   * address is used as it is.
+   */
+  #translated(slot: number, low: number, high: number, flags: number, tlps: number): void {
+    const { bindings, ticks } = this;
+    const contextReads = this.#bind(slot);
+    if (this.#resolved && this.resolver.fault !== Reason.none) {
+      this.#contextFault(slot, low, high, flags, contextReads);
+      return;
+    }
+    if (bindings.deviceTlb[slot] === 0) {
+      this.#refuseDevice(slot, low, high, flags, contextReads);
+      return;
+    }
+    this.#finishContext(slot, contextReads, flags);
+    const { hitTicks } = this.#timing;
+    ticks[Walk.ready]! += hitTicks;
+    this.times.low[Part.iotlbHit]! += hitTicks;
+    this.result[Result.outcome] = Outcome.passThrough;
+    this.translatedTlps += tlps;
+  }
+
+  #refuseDevice(slot: number, low: number, high: number, flags: number, contextReads: number): void {
+    this.#finishContext(slot, contextReads, flags);
+    const reason = this.resolver.scalable ? Reason.smDeviceTlbDisabled : Reason.deviceTlbDisabled;
+    this.#fault(slot, low, high, flags, reason, false);
   }
 
   /** Requester-tagged IOTLB: looked up before the context, as QEMU does; binding resolved on a miss. */
@@ -224,7 +274,7 @@ export class Translator {
   ): void {
     const { bindings, ticks, walker } = this;
     const counts = this.counters.values;
-    const schedule = this.#schedule;
+    const schedule = this.schedule;
     const space = bindings.space[slot]!;
     const kind = bindings.kind[slot]!;
     const first = kind !== Kind.secondStage;
@@ -292,6 +342,13 @@ export class Translator {
     else this.nested.walk(slot, table, level, prot, low, high, flags);
   }
 
+  /** Reclaims entries of past generations in the caches of translations. */
+  settle(): void {
+    this.iotlb.cache.settle();
+    this.ssPaging.settle();
+    this.fsPaging.settle();
+  }
+
   /** Answers with an IOTLB entry. */
   answerEntry(entry: number, low: number): void {
     const { values } = this.iotlb.cache;
@@ -340,8 +397,8 @@ export class Translator {
   #finishContext(slot: number, contextReads: number, flags: number): void {
     const { ticks } = this;
     if (contextReads > 0) {
-      this.#schedule.begin();
-      this.#schedule.end(contextReads, 0, (flags & Flag.write) !== 0);
+      this.schedule.begin();
+      this.schedule.end(contextReads, 0, (flags & Flag.write) !== 0);
       this.result[Result.reads] = contextReads;
     } else {
       ticks[Walk.bound] = ticks[Walk.from]!;
@@ -378,6 +435,10 @@ export class Translator {
   #fault(slot: number, low: number, high: number, flags: number, reason: number, walked: boolean): void {
     this.result[Result.outcome] = Outcome.fault;
     this.result[Result.fault] = reason;
+    if (walked && (flags & Flag.translationRequest) !== 0) {
+      this.denied = true;
+      return;
+    }
     this.counters.values[Count['model.faults']]!++;
     if (this.bindings.faultsHidden[slot] === 1) return;
     const { bindings } = this;

@@ -7,15 +7,27 @@ import { assert } from '../../assert.ts';
 import type { Timeline } from '../../timeline.ts';
 import type { Tick } from '../../units.ts';
 import type { PhysicalMemory } from '../memory.ts';
-import type { CounterSnapshot, DmaColumns, IommuUnit, ResultColumns } from '../unit.ts';
+import type { PciFunction } from '../pci-function.ts';
+import {
+  allocateBatch,
+  type CounterSnapshot,
+  type DmaBatch,
+  type DmaColumns,
+  type IommuUnit,
+  type ResultColumns,
+} from '../unit.ts';
+import { AtsEndpoints } from './ats-endpoints.ts';
 import { Bindings } from './binding.ts';
 import type { VtdConfig } from './config.ts';
 import { type TimeSums, UnitCounters } from './counters.ts';
 import { DataPlane } from './data-plane.ts';
+import type { EndpointCounts, EndpointSpec } from './endpoint.ts';
+import type { EndpointTimes } from './endpoint-times.ts';
 import { FaultRecorder } from './faults.ts';
 import { InvalidationExecutor } from './invalidation.ts';
 import { InvalidationQueue, type QueueMode, type QueueStatistics } from './invalidation-queue.ts';
 import { packValue1, VALUE_PROT_SHIFT } from './iotlb.ts';
+import { PageRequestQueue } from './page-request-queue.ts';
 import { probe } from './prober.ts';
 import { RegisterFile } from './register-file.ts';
 import { Result, Translator } from './translator.ts';
@@ -30,6 +42,10 @@ export interface VtdUnitOptions {
   /** Requester id of every device of the machine, by device index; devices of other units never issue here. */
   readonly deviceSourceIds: readonly SourceId[];
   readonly queueMode?: QueueMode;
+  /** Whether plain rows are replayed by the compiled loop; the result is the same. Default true. */
+  readonly plainRows?: boolean;
+  /** Devices with ATS behind this unit. Without time (deferred mode) there are none. */
+  readonly endpoints?: readonly EndpointSpec[];
 }
 
 /** Answer of {@link VtdUnit.access} and {@link VtdUnit.probe}. */
@@ -50,30 +66,87 @@ export class VtdUnit implements IommuUnit {
 
   readonly #config: VtdConfig;
   readonly #bindings: Bindings;
-  readonly #counters = new UnitCounters();
+  readonly #counters: UnitCounters;
   readonly #faults: FaultRecorder;
   readonly #translator: Translator;
   readonly #executor: InvalidationExecutor;
   readonly #queue: InvalidationQueue;
   readonly #registers: RegisterFile;
   readonly #dataPlane: DataPlane;
+  readonly #memory: PhysicalMemory;
+  readonly #pages: PageRequestQueue;
+  /** Only where a device has ATS. */
+  readonly #ats: AtsEndpoints | undefined;
 
   constructor(options: VtdUnitOptions) {
     const mode = options.queueMode ?? 'timed';
     const config = mode === 'deferred' ? withoutTime(options.config) : options.config;
     this.name = options.name;
     this.#config = config;
-    this.#bindings = new Bindings(options.deviceSourceIds);
+    const { linear } = options.memory;
+    this.#memory = options.memory;
+    this.#counters = new UnitCounters(linear);
+    this.#bindings = new Bindings(options.deviceSourceIds, linear);
     this.#faults = new FaultRecorder(((config.cap[1] >>> 8) & 0xff) + 1, this.#counters);
     this.#translator = new Translator(config, options.memory, this.#bindings, this.#counters, this.#faults);
     this.#executor = new InvalidationExecutor(this.#translator);
-    this.#queue = new InvalidationQueue(options.memory, options.timeline, config.queue, this.#executor, mode);
-    this.#registers = new RegisterFile(config.cap, config.ecap, this.#translator, this.#queue, this.#faults);
-    this.#dataPlane = new DataPlane(this.#translator, this.#queue, options.deviceSourceIds.length);
+    this.#pages = new PageRequestQueue(options.memory);
+    const specs = mode === 'deferred' ? [] : (options.endpoints ?? []);
+    const { timeline } = options;
+    this.#ats =
+      specs.length === 0 || config.endpoint.deviceTlb === undefined
+        ? undefined
+        : new AtsEndpoints(this.#translator, timeline, this.#pages, specs, config.endpoint.deviceTlb);
+    this.#queue = new InvalidationQueue(
+      options.memory,
+      timeline,
+      config.queue,
+      this.#executor,
+      mode,
+      this.#ats?.messages,
+    );
+    this.#registers = new RegisterFile(
+      config.cap,
+      config.ecap,
+      this.#translator,
+      this.#queue,
+      this.#faults,
+      this.#pages,
+    );
+    const { length } = options.deviceSourceIds;
+    this.#dataPlane = new DataPlane(this.#translator, this.#queue, options.memory, length, options.plainRows ?? true);
+    this.#ats?.connect(this.#dataPlane, this.#queue, timeline);
   }
 
   translate(input: DmaColumns, from: number, to: number, limit: Tick, out: ResultColumns): number {
-    return this.#dataPlane.translate(input, from, to, limit, out);
+    const plane = this.#ats?.plane;
+    if (plane === undefined) return this.#dataPlane.translate(input, from, to, limit, out);
+    return plane.translate(input, from, to, limit, out);
+  }
+
+  /** Configuration registers of a device with ATS, by its index. */
+  functionAt(device: number): PciFunction | undefined {
+    return this.#ats?.endpointAt(device)?.function;
+  }
+
+  /** What the endpoints with ATS counted, in device order, and how long things took. */
+  endpointStatistics(): { readonly counts: readonly EndpointCounts[]; readonly times: EndpointTimes } | undefined {
+    return this.#ats?.statistics();
+  }
+
+  /** Registers the handler of the page request event interrupt. */
+  onPageRequestEvent(handler: (atTick: Tick) => void): void {
+    this.#pages.onEvent = handler;
+  }
+
+  /** Registers what is to happen when the invalidation queue reports an error (FSTS.ITE). */
+  onQueueError(handler: (atTick: Tick) => void): void {
+    this.#queue.onError = handler;
+  }
+
+  columns(capacityRows: number): DmaBatch {
+    const { linear } = this.#memory;
+    return allocateBatch(capacityRows, linear, linear);
   }
 
   mmioWrite(register: number, lo: number, hi: number, atTick: Tick): void {
@@ -96,6 +169,7 @@ export class VtdUnit implements IommuUnit {
       'model.iotlb_invalidated': cache.evictedByInvalidation,
       'model.iotlb_resets': cache.resets,
       'model.spaces_exhausted': this.#translator.spaces.exhausted,
+      ...this.#ats?.counters(clockTicks),
     };
   }
 

@@ -5,6 +5,7 @@
  *
  * Ticks pass through {@link WalkSchedule.ticks} so that nothing is boxed on the way.
  */
+import { type ArraySource, HEAP_ARRAYS } from '../linear-memory.ts';
 import { ServerPool } from '../server.ts';
 import { SetAssoc } from '../set-assoc.ts';
 import type { TranslationTiming } from './config.ts';
@@ -38,19 +39,20 @@ export class WalkSchedule {
   readonly #timing: TranslationTiming;
   readonly #counters: UnitCounters;
   readonly #times: TimeSums;
-  readonly #walkers: ServerPool;
+  readonly walkers: ServerPool;
   /** Walks under way by 2 MiB region; `readyTick` is when the region is free. */
   readonly #regions: SetAssoc | undefined;
   /** [ps] Element 0: before this tick no walk starts. */
-  readonly #nextStart = new Float64Array(1);
+  readonly nextStart: Float64Array;
   #walker = 0;
   #region = -1;
 
-  constructor(timing: TranslationTiming, counters: UnitCounters, times: TimeSums) {
+  constructor(timing: TranslationTiming, counters: UnitCounters, times: TimeSums, arrays: ArraySource = HEAP_ARRAYS) {
     this.#timing = timing;
     this.#counters = counters;
     this.#times = times;
-    this.#walkers = new ServerPool(timing.walkers);
+    this.walkers = new ServerPool(timing.walkers, arrays);
+    this.nextStart = arrays.float64(1);
     this.#regions = timing.serialiseRegion
       ? new SetAssoc({ entries: REGIONS, ways: 0, policy: 'lru', indexing: 'hash' }, { current: new Int32Array(0) })
       : undefined;
@@ -59,13 +61,13 @@ export class WalkSchedule {
   /** Chooses walker and `start` for a walk wanted at `from`. @hot */
   begin(): void {
     const { ticks } = this;
-    const walker = this.#walkers.earliest();
+    const walker = this.walkers.earliest();
     this.#walker = walker;
     this.#region = -1;
     const from = ticks[WalkTick.from]!;
-    const free = this.#walkers.busyUntil[walker]!;
-    const start = Math.max(free, from, this.#nextStart[0]!);
-    this.#nextStart[0] = start;
+    const free = this.walkers.busyUntil[walker]!;
+    const start = Math.max(free, from, this.nextStart[0]!);
+    this.nextStart[0] = start;
     ticks[WalkTick.start] = start;
     if (free > from) this.#counters.values[Count.iommu_mem_blocked]! += free - from;
   }
@@ -97,8 +99,8 @@ export class WalkSchedule {
     const busy = latency + (write ? timing.busyExtraWriteTicks : timing.busyExtraReadTicks);
     ticks[WalkTick.bound] = start + timing.walkFixedTicks + contextTicks;
     ticks[WalkTick.ready] = start + latency;
-    this.#walkers.busyUntil[this.#walker] = start + busy;
-    this.#nextStart[0]! += write ? timing.walkIntervalWriteTicks : timing.walkIntervalReadTicks;
+    this.walkers.busyUntil[this.#walker] = start + busy;
+    this.nextStart[0]! += write ? timing.walkIntervalWriteTicks : timing.walkIntervalReadTicks;
     if (this.#region >= 0) this.#regions!.readyTick[this.#region] = start + busy;
     this.#counters.values[Count.pw_occupancy]! += busy;
     const sums = this.#times.low;

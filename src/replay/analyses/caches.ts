@@ -89,7 +89,7 @@ function subtractCounters(
 }
 
 /** Buckets of `later` without those of `earlier`, which it contains; extremes are those of the buckets left. */
-function subtractHistogram(later: HistogramState, earlier: HistogramState): HistogramState {
+export function subtractHistogram(later: HistogramState, earlier: HistogramState): HistogramState {
   if (earlier.count === 0) return later;
   const before = new Map(earlier.indices.map((index, i) => [index, earlier.counts[i] ?? 0]));
   const left = later.indices

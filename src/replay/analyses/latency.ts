@@ -17,7 +17,7 @@ class DeviceCounts {
   bytes = 0;
   walkReads = 0;
   /** By {@link DmaOutcome}. */
-  readonly outcomes = new Float64Array(5);
+  readonly outcomes = new Float64Array(6);
   /** By log2 of the page size. */
   readonly pageShifts = new Float64Array(64);
 
@@ -148,6 +148,7 @@ function snapshot(name: string, counts: DeviceCounts): DeviceLatency {
       miss: outcomes[DmaOutcome.miss]!,
       mergedMiss: outcomes[DmaOutcome.mergedMiss]!,
       passThrough: outcomes[DmaOutcome.passThrough]!,
+      ...(outcomes[DmaOutcome.deviceHit]! > 0 ? { deviceHit: outcomes[DmaOutcome.deviceHit]! } : {}),
     },
     pageShifts,
   };
@@ -175,6 +176,9 @@ function mergeOutcomes(a: DeviceOutcomes | undefined, b: DeviceOutcomes | undefi
     miss: a.miss + b.miss,
     mergedMiss: a.mergedMiss + b.mergedMiss,
     passThrough: a.passThrough + b.passThrough,
+    ...(a.deviceHit === undefined && b.deviceHit === undefined
+      ? {}
+      : { deviceHit: (a.deviceHit ?? 0) + (b.deviceHit ?? 0) }),
   };
 }
 

@@ -1,14 +1,16 @@
 /**
- * Stale translations: hits on pages whose mapping was gone when the request was issued. A driver that changes a
+ * Stale translations: hits, in the IOTLB or in a device's own TLB, on pages whose mapping was gone when the request was issued. A driver that changes a
  * translation and submits no invalidation leaves them, and so does lazy flushing until its queue is flushed.
  *
  * Software's own tables are the oracle. Asking them for every hit would be slow, so hits are checked only where something
- * was taken away lately: on pages that an unmap call named, and on devices whose domain changed.
+ * was taken away lately: on pages that an unmap call named, and on devices whose domain or own tables changed.
  *
  * Unlike the other analyses this one must look at rows as they are issued: a moment later the tables say something else.
  */
 import type { DmaColumns, ResultColumns } from '../../hw/unit.ts';
 import { DmaOutcome } from '../../hw/unit.ts';
+import type { KernelTask } from '../../stack/kernel/task.ts';
+import type { CallOutcome, ControlCalls } from '../control-player.ts';
 import type { ControlRow } from '../control-row.ts';
 import type { StaleUse } from '../protocol.ts';
 
@@ -36,9 +38,21 @@ const DOMAIN_CHANGES: ReadonlySet<string> = new Set([
   'VFIO_DEVICE_ATTACH_IOMMUFD_PT',
   'VFIO_DEVICE_DETACH_IOMMUFD_PT',
   'VFIO_SET_IOMMU',
+  'VFIO_GROUP_SET_CONTAINER',
   'VFIO_GROUP_UNSET_CONTAINER',
+  'VFIO_GROUP_GET_DEVICE_FD',
+  'user_store',
   'close',
 ]);
+
+/** Unmap calls that requests may race: until they return, what they take away may be used. */
+const RACED_UNMAPS: ReadonlySet<string> = new Set(['IOMMU_IOAS_UNMAP', 'VFIO_IOMMU_UNMAP_DMA']);
+
+/** [4 KiB pages] Pages of an unmap call. */
+interface PageRange {
+  readonly first: number;
+  readonly last: number;
+}
 
 /** Finds stale hits of one job. */
 export class StaleTranslations {
@@ -50,6 +64,7 @@ export class StaleTranslations {
   /** Hits still to be checked, by device. */
   readonly #suspects = new Map<number, number>();
   readonly #uses = new Map<number, StaleUse>();
+  readonly #unmapping = new Set<PageRange>();
 
   constructor(view: SoftwareView, originTick: number, nameOf: (device: number) => string) {
     this.#view = view;
@@ -57,13 +72,28 @@ export class StaleTranslations {
     this.#nameOf = nameOf;
   }
 
+  /** `calls`, with a note of the unmaps under way. */
+  watching(calls: ControlCalls): ControlCalls {
+    return {
+      perform: (row) => {
+        const task = calls.perform(row);
+        return RACED_UNMAPS.has(row.op) ? this.#underWay(pagesOf(row), task) : task;
+      },
+    };
+  }
+
+  *#underWay(range: PageRange, task: KernelTask<CallOutcome>): KernelTask<CallOutcome> {
+    this.#unmapping.add(range);
+    const outcome = yield* task;
+    this.#unmapping.delete(range);
+    return outcome;
+  }
+
   /** A control call has completed. */
   onCall(row: ControlRow): void {
     if (DOMAIN_CHANGES.has(row.op)) this.#suspects.set(row.device, ROWS_AFTER_CHANGE);
     if (!UNMAPS.has(row.op)) return;
-    const first = Number(row.iova >> 12n);
-    const length = row.length > 0n ? row.length : 1n;
-    const last = Number((row.iova + length - 1n) >> 12n);
+    const { first, last } = pagesOf(row);
     for (let page = first; page <= last && page < first + MAX_PAGES_PER_CALL; page++) {
       this.#pages.delete(page);
       this.#pages.add(page);
@@ -79,7 +109,7 @@ export class StaleTranslations {
     if (this.#pages.size === 0 && this.#suspects.size === 0) return;
     const { outcome } = results;
     for (let row = from; row < to; row++) {
-      if (outcome[row] !== DmaOutcome.hit) continue;
+      if (outcome[row] !== DmaOutcome.hit && outcome[row] !== DmaOutcome.deviceHit) continue;
       const page = input.iova[2 * row + 1]! * 1048576 + (input.iova[2 * row]! >>> 12);
       if (this.#pages.has(page) || (this.#suspects.size > 0 && this.#isSuspect(input.device[row]!))) {
         this.#check(input.device[row]!, input.pasid[row]!, page, results, row);
@@ -103,6 +133,7 @@ export class StaleTranslations {
   #check(device: number, pasid: number, page: number, results: ResultColumns, row: number): void {
     if (pasid === 0 && !this.#view.translates(device)) return;
     if (this.#view.isChanging?.(device) === true) return;
+    for (const { first, last } of this.#unmapping) if (page >= first && page <= last) return;
     const used = results.pfn[2 * row + 1]! * 4294967296 + results.pfn[2 * row]!;
     if (this.#view.frameOf(device, page, pasid) === used) return;
     const atTick = results.issueTick[row]! - this.#originTick;
@@ -117,4 +148,9 @@ export class StaleTranslations {
       firstIova: known?.firstIova ?? `0x${(BigInt(page) << 12n).toString(16)}`,
     });
   }
+}
+
+function pagesOf(row: ControlRow): PageRange {
+  const length = row.length > 0n ? row.length : 1n;
+  return { first: Number(row.iova >> 12n), last: Number((row.iova + length - 1n) >> 12n) };
 }

@@ -17,8 +17,14 @@ export const SWITCH_KINDS = [
 /** A name in {@link SWITCH_KINDS}. */
 export type SwitchKind = (typeof SWITCH_KINDS)[number];
 
-/** Kinds that can be injected: the devices' RIDs or their PASIDs. */
-export const INJECT_KINDS = ['rid', 'pasid'] as const;
+/**
+ * Kinds that can be injected: the devices' RIDs or their PASIDs, mediated devices between IOASes, groups between containers.
+ * Whether a RID is replaced or detached and attached is the policy's choice.
+ */
+export const INJECT_KINDS = ['rid', 'pasid', 'mdev', 'container'] as const;
+
+/** What a device does when its requests fault in a switch: go on with the next one, or stop until it is over. */
+export const ON_FAULT = ['continue', 'stop'] as const;
 
 /** Switches added to a workload: one every so often, device after device. */
 export interface Injection {
@@ -42,6 +48,8 @@ export interface StudySpec {
   /** [ns] Time of user space between detach and attach; absent: as recorded, 0 where nothing was recorded. */
   readonly gapNs?: number | undefined;
   readonly inject?: Injection | undefined;
+  /** Absent: `stop` under closed pacing, else `continue`. */
+  readonly onFault?: (typeof ON_FAULT)[number] | undefined;
   readonly queue: QueueVariant;
   /** [ns] Looked at before and after the start of a switch. */
   readonly windowNs: number;
@@ -80,8 +88,10 @@ export interface SwitchOutcome {
   readonly delayed: number;
   /** After the call returned: still by the old table. Must be 0. */
   readonly staleAfterReturn: number;
-  /** [ps] Arrival of the first faulted request to the end of the last. */
+  /** [ps] Arrival of the first faulted request to the end of the last, or until the device that had stopped went on. */
   readonly blackoutPs: number;
+  /** [ps] How long the device had stopped. */
+  readonly stoppedPs: number;
   /** [ps] How long the entry in memory was not present. */
   readonly absentPs: number;
   /** [ps] From the start of the call to the last request that the old table served. */
@@ -133,6 +143,7 @@ export interface WindowCurves {
 export interface DisruptionResult {
   readonly policy: SwitchPolicy;
   readonly queue: string;
+  readonly onFault: (typeof ON_FAULT)[number];
   readonly windowPs: number;
   readonly binPs: number;
   readonly switches: readonly SwitchOutcome[];

@@ -3,7 +3,7 @@ import { ConfigError } from '../../input-error.ts';
 import { nearestName } from '../../nearest-name.ts';
 import { type RunOptions, type RunOutcome, runReplay } from '../run.ts';
 import { SWITCH_POLICIES, type SwitchPolicy } from './policy.ts';
-import { INJECT_KINDS, type Injection, type QueueVariant, type StudySpec } from './protocol.ts';
+import { INJECT_KINDS, type Injection, ON_FAULT, type QueueVariant, type StudySpec } from './protocol.ts';
 
 /** The queue as the hardware profile has it. */
 export const PROFILE_QUEUE: QueueVariant = { name: 'profile', factor: 1, trapNs: 0 };
@@ -28,6 +28,7 @@ export interface StudyOptions extends Omit<RunOptions, 'studies' | 'defaultDomai
   /** [ns] Of user space between detach and attach; as recorded when absent. */
   readonly gapNs?: number | undefined;
   readonly inject?: Injection | undefined;
+  readonly onFault?: StudySpec['onFault'];
   /** [ns] */
   readonly windowNs?: number | undefined;
   /** Also with other latencies of the invalidation queue. */
@@ -41,11 +42,11 @@ export function runStudy(options: StudyOptions): Promise<RunOutcome> {
 
 /** The scenarios of a study: every policy under every queue. */
 export function studySpecs(options: StudyOptions): StudySpec[] {
-  const { gapNs, inject, sensitivity } = options;
+  const { gapNs, inject, onFault, sensitivity } = options;
   const windowNs = options.windowNs ?? DEFAULT_WINDOW_NS;
   const queues = sensitivity ? [PROFILE_QUEUE, ...SENSITIVITY_QUEUES] : [PROFILE_QUEUE];
   const policies = SWITCH_POLICIES.filter((policy) => options.policies.includes(policy));
-  return queues.flatMap((queue) => policies.map((policy) => ({ policy, gapNs, inject, queue, windowNs })));
+  return queues.flatMap((queue) => policies.map((policy) => ({ policy, gapNs, inject, onFault, queue, windowNs })));
 }
 
 /** Policies by name; throws ConfigError. */
@@ -57,6 +58,14 @@ export function parsePolicies(names: readonly string[]): SwitchPolicy[] {
     const hint = near === undefined ? `known: ${SWITCH_POLICIES.join(', ')}` : `did you mean '${near}'?`;
     throw new ConfigError({ source: '--policy', reason: `no switching policy '${name}', ${hint}` });
   });
+}
+
+/** `continue` or `stop`; throws ConfigError. */
+export function parseOnFault(text: string): StudySpec['onFault'] {
+  const known = ON_FAULT.find((name) => name === text);
+  if (known === undefined)
+    throw new ConfigError({ source: '--on-fault', reason: `${ON_FAULT.join(' or ')}, not '${text}'` });
+  return known;
 }
 
 const UNIT_NS: Readonly<Record<string, number>> = { ns: 1, us: 1e3, ms: 1e6, s: 1e9 };
@@ -81,7 +90,7 @@ export function parseInjection(text: string): Injection {
     } else if (key === 'kind') {
       const known = INJECT_KINDS.find((name) => name === value);
       if (known === undefined)
-        throw new ConfigError({ source, reason: `kind is ${INJECT_KINDS.join(' or ')}, not '${value}'` });
+        throw new ConfigError({ source, reason: `kind is one of ${INJECT_KINDS.join(', ')}, not '${value}'` });
       kind = known;
     } else {
       throw new ConfigError({ source, reason: `'${part}' is neither every=DURATION nor kind=NAME` });

@@ -1,25 +1,31 @@
 /**
  * The control plane of a study: passes every call on, and performs switches as the policy says. A replace becomes
  * detach, gap and attach under `detach-attach`; a recorded detach and attach become one replace, at the time of the
- * attach, under every other policy. Watches each switch step by step on the way.
+ * attach, under every other policy, and so does a move between containers ({@link ContainersAsSpaces}). Watches each switch
+ * step by step on the way.
  */
-import { pfnFromAddress } from '../../address.ts';
 import { descriptorKind } from '../../hw/vtd/invalidation.ts';
-import { IntelPagingDomain } from '../../stack/drivers/intel/domain.ts';
+import type { IntelPagingDomain } from '../../stack/drivers/intel/domain.ts';
 import type { EntryStep } from '../../stack/drivers/intel/entry-step.ts';
+import { IntelNestedDomain } from '../../stack/drivers/intel/nested-domain.ts';
 import type { Submission } from '../../stack/drivers/intel/qi.ts';
-import { setGroupDomain } from '../../stack/iommu/attach.ts';
+import { isTableDomain } from '../../stack/drivers/intel/table-domain.ts';
 import type { IommuDomain } from '../../stack/iommu/ops.ts';
 import type { CostBucket, KernelTask } from '../../stack/kernel/task.ts';
 import { NONE_U32 } from '../../trace/schema.ts';
 import type { CallOutcome, ControlCalls } from '../control-player.ts';
 import type { ControlRow } from '../control-row.ts';
+import { frameBehind } from '../domain-view.ts';
 import type { Machine } from '../machine.ts';
 import type { MachineDevice } from '../machine-devices.ts';
+import type { ContainersAsSpaces } from './containers-as-spaces.ts';
+import { INJECTED_ROW, type InjectedMoves } from './injected-moves.ts';
+import { type LaneTranslation, NO_TRANSLATION, translationKey } from './lane-translation.ts';
 import type { StudySpec, SwitchKind } from './protocol.ts';
-import type { SwitchRole } from './switch-plan.ts';
-import { type LaneTranslation, NO_TRANSLATION, type SwitchRecord } from './switch-record.ts';
-import { type SwitchWatch, translationKey } from './switch-watch.ts';
+import type { StoppingDevices } from './stopping-devices.ts';
+import { ACCESSES, type SwitchRole } from './switch-plan.ts';
+import type { SwitchRecord } from './switch-record.ts';
+import type { SwitchWatch } from './switch-watch.ts';
 
 /** VFIO_DEVICE_ATTACH_PASID and VFIO_DEVICE_DETACH_PASID. */
 const WITH_PASID = 1;
@@ -35,6 +41,7 @@ const ENTRY_TEXT: Readonly<Record<EntryStep['action'], string>> = {
 /** Calls of one machine under one policy. */
 export class SwitchCalls implements ControlCalls {
   readonly #inner: ControlCalls;
+  readonly #containers: ContainersAsSpaces | undefined;
   readonly #machine: () => Machine;
   readonly #watch: () => SwitchWatch;
   readonly #roles: ReadonlyMap<number, SwitchRole>;
@@ -45,8 +52,10 @@ export class SwitchCalls implements ControlCalls {
   readonly #halfDoneIn = new Map<number, SwitchRecord>();
   /** Numbers of the address spaces that software accesses. */
   readonly #spaces = new Map<object, number>();
-  /** Domains that injected switches go back and forth between. */
-  readonly #twins = new Map<IommuDomain, IntelPagingDomain>();
+  /** Stops devices that fault; undefined = they go on. */
+  stopping: StoppingDevices | undefined;
+  /** Pins and copies of mediated devices so far. */
+  accesses = 0;
   /** The switch whose code runs now. */
   #current: SwitchRecord | undefined;
 
@@ -56,7 +65,9 @@ export class SwitchCalls implements ControlCalls {
     watch: () => SwitchWatch,
     roles: ReadonlyMap<number, SwitchRole>,
     spec: StudySpec,
+    containers: ContainersAsSpaces | undefined,
   ) {
+    this.#containers = containers;
     this.#inner = inner;
     this.#machine = machine;
     this.#watch = watch;
@@ -93,19 +104,19 @@ export class SwitchCalls implements ControlCalls {
   /** The driver changed an entry. */
   onEntryStep({ action, piece, atTick }: EntryStep): void {
     const text = piece < 0 ? ENTRY_TEXT[action] : `${ENTRY_TEXT[action]} ${piece}`;
-    this.#current?.onEntry(text, action !== 'clear_present' && action !== 'zero', atTick);
+    const record = this.#current;
+    if (record === undefined) return;
+    const present = action !== 'clear_present' && action !== 'zero';
+    record.onEntry(text, present, atTick);
+    if (present) this.stopping?.entrySetUp(record);
+    else this.stopping?.entryCleared(record);
   }
 
-  /** Moves a lane to the twin of its domain and back: a switch in a workload that has none. */
-  *inject(device: number, pasid: number): KernelTask<void> {
-    const machine = this.#machine().deviceAt(device);
-    const domain = machine === undefined ? undefined : this.#domainOf(machine, pasid);
-    if (machine === undefined || !(domain instanceof IntelPagingDomain)) {
-      this.#machine().diagnostics.count('injected_without_domain');
-      return;
-    }
-    const record = this.#begin(-1, 'injected', device, pasid);
-    const result = yield* this.#observed(record, this.#moveToTwin(machine, pasid, domain));
+  /** A switch in a workload that has none. */
+  *inject(moves: InjectedMoves, device: number, pasid: number): KernelTask<void> {
+    yield* moves.prepare(device, pasid);
+    const record = this.#begin(INJECTED_ROW, moves.kind, device, pasid);
+    const result = yield* this.#observed(record, moves.move(device, pasid));
     this.#end(record, result);
   }
 
@@ -114,7 +125,7 @@ export class SwitchCalls implements ControlCalls {
     const pasid = pasidOf(row);
     const key = `${row.device} ${pasid}`;
     const apart = policy === 'detach-attach';
-    const asRecorded = role.fixed || (apart && gapNs === undefined);
+    const asRecorded = role.container ? this.#containers?.covers(row.device) !== true : apart && gapNs === undefined;
     if (role.part === 'detach') {
       if (!asRecorded) return DONE;
       const record = this.#begin(
@@ -124,7 +135,9 @@ export class SwitchCalls implements ControlCalls {
         pasid,
       );
       this.#halfDone.set(key, record);
-      return yield* this.#observed(record, this.#inner.perform(row));
+      const outcome = yield* this.#observed(record, this.#inner.perform(row));
+      if (apart && role.container && gapNs !== undefined && gapNs > 0) yield gapNs * 1000;
+      return outcome;
     }
     this.#halfDoneIn.clear();
     const started = this.#halfDone.get(key);
@@ -151,45 +164,11 @@ export class SwitchCalls implements ControlCalls {
     const startTick = kernel.now;
     const { key } = this.#translationOf(row.device, 0);
     const outcome = yield* this.#inner.perform(row);
+    this.accesses++;
     const bytes = row.op === 'vfio_dma_rw' ? Number(row.length) : 0;
     if (outcome.skipped === true) return outcome;
     this.#watch().onAccess(row.device, startTick, kernel.now, bytes, outcome.result, key);
     return outcome;
-  }
-
-  *#moveToTwin(machine: MachineDevice, pasid: number, domain: IntelPagingDomain): KernelTask<number> {
-    const { driver, kernel } = this.#machine();
-    let twin = this.#twins.get(domain);
-    if (twin === undefined) {
-      twin = driver.twinOf(domain, driver.info(machine.device).unit);
-      this.#twins.set(domain, twin);
-      this.#twins.set(twin, domain);
-    }
-    const { group } = machine;
-    if (!group.mutex.tryAcquire()) yield group.mutex.queue;
-    try {
-      if (this.#spec.policy === 'detach-attach') {
-        yield* this.#setDomain(machine, pasid, driver.blockedDomain, domain);
-        const gapNs = this.#spec.gapNs ?? 0;
-        // Two calls from user space.
-        const between = 2 * kernel.costs.ioctl + gapNs * 1000;
-        if (between > 0) yield between;
-        return yield* this.#setDomain(machine, pasid, twin, driver.blockedDomain);
-      }
-      if (kernel.costs.ioctl > 0) yield kernel.costs.ioctl;
-      return yield* this.#setDomain(machine, pasid, twin, domain);
-    } finally {
-      group.mutex.release();
-    }
-  }
-
-  *#setDomain(machine: MachineDevice, pasid: number, domain: IommuDomain, old: IommuDomain): KernelTask<number> {
-    const { group, device } = machine;
-    if (pasid === 0) return yield* setGroupDomain(group, domain);
-    const error = yield* device.driver.setPasid(device, pasid as never, domain, old);
-    const slot = group.pasids.get(pasid);
-    if (error === 0 && slot !== undefined) group.pasids.set(pasid, { ...slot, domain });
-    return error;
   }
 
   #begin(row: number, kind: SwitchKind, device: number, pasid: number): SwitchRecord {
@@ -202,6 +181,7 @@ export class SwitchCalls implements ControlCalls {
     const now = this.#machine().kernel.now;
     record.step('call', `returns ${Math.min(result, 0)}`, now, now);
     record.end(now, result, this.#translationOf(device, pasid));
+    this.stopping?.ended(record);
   }
 
   /** Runs a call with its switch as the current one, and books its time. */
@@ -231,17 +211,19 @@ export class SwitchCalls implements ControlCalls {
     const domain = machine === undefined ? undefined : this.#domainOf(machine, pasid);
     if (machine === undefined) return this.#accessOf(device);
     if (domain === undefined) return NO_TRANSLATION;
-    if (!(domain instanceof IntelPagingDomain)) return { ...NO_TRANSLATION, stage: 'PT' };
+    if (!isTableDomain(domain)) return { ...NO_TRANSLATION, stage: 'PT' };
     const domainId = domain.domainId(driver.info(machine.device).unit);
-    return {
-      key: translationKey(domainId, memory.slotOf(domain.table.root)),
-      domainId,
-      stage: domain.stage === 'first' ? 'FS' : 'SS',
-      frameOf: (iovaPfn) => {
-        const address = domain.iovaToPhys(BigInt(iovaPfn) << 12n);
-        return address === undefined ? -1 : pfnFromAddress(address);
-      },
-    };
+    const frameOf = (iovaPfn: number): number => frameBehind(memory, domain, iovaPfn);
+    if (domain instanceof IntelNestedDomain) {
+      const secondRoot = memory.slotOf(domain.parent.table.root);
+      const key = translationKey(domainId, domain.firstPage);
+      return { key, domainId, idHolder: domain.ids, stage: 'nested', secondRoot, frameOf };
+    }
+    const { table, stage } = domain as IntelPagingDomain;
+    const slot = memory.slotOf(table.root);
+    const key = translationKey(domainId, slot);
+    if (stage === 'first') return { key, domainId, idHolder: domain, stage: 'FS', secondRoot: -1, frameOf };
+    return { key, domainId, idHolder: domain, stage: 'SS', secondRoot: slot, frameOf };
   }
 
   /** What the driver of a mediated device reaches: an IOAS, or nothing. */
@@ -250,11 +232,9 @@ export class SwitchCalls implements ControlCalls {
     if (ioas === undefined) return NO_TRANSLATION;
     const number = this.#spaces.get(ioas) ?? this.#spaces.size + 1;
     this.#spaces.set(ioas, number);
-    return { key: translationKey(-1, number), domainId: -1, stage: 'SW', frameOf: undefined };
+    return { ...NO_TRANSLATION, key: translationKey(-1, number), stage: 'SW' };
   }
 }
-
-const ACCESSES: ReadonlySet<string> = new Set(['vfio_pin_pages', 'vfio_unpin_pages', 'vfio_dma_rw']);
 
 function pasidOf(row: ControlRow): number {
   return (row.flags & WITH_PASID) !== 0 && row.pasid !== NONE_U32 ? row.pasid : 0;

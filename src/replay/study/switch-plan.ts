@@ -11,12 +11,15 @@ export interface SwitchRole {
   readonly part: 'replace' | 'detach' | 'attach';
   /** [ns] Recorded between the detach and the attach; 0 for a replace. */
   readonly gapNs: number;
-  /** The interface has no other way: every policy performs it as recorded. */
-  readonly fixed: boolean;
+  /** A group that leaves its container and enters another: the interface has no replace. */
+  readonly container: boolean;
 }
 
 /** VFIO_DEVICE_ATTACH_PASID and VFIO_DEVICE_DETACH_PASID. */
 const WITH_PASID = 1;
+
+/** What drivers of mediated devices do. */
+export const ACCESSES: ReadonlySet<string> = new Set(['vfio_pin_pages', 'vfio_unpin_pages', 'vfio_dma_rw']);
 
 interface LaneState {
   attached: boolean;
@@ -60,12 +63,12 @@ export function planSwitches(bundle: BundleReader): ReadonlyMap<number, SwitchRo
           lane.attached = false;
         }
       } else if (lane.attached) {
-        if (!legacy) roles.set(row, { part: 'replace', gapNs: 0, fixed: false });
+        if (!legacy) roles.set(row, { part: 'replace', gapNs: 0, container: false });
       } else if (!failed) {
         if (lane.detachRow >= 0) {
           const gapNs = timeNs - lane.detachNs;
-          roles.set(lane.detachRow, { part: 'detach', gapNs, fixed: legacy });
-          roles.set(row, { part: 'attach', gapNs, fixed: legacy });
+          roles.set(lane.detachRow, { part: 'detach', gapNs, container: legacy });
+          roles.set(row, { part: 'attach', gapNs, container: legacy });
         }
         lane.attached = true;
         lane.detachRow = -1;
@@ -73,4 +76,18 @@ export function planSwitches(bundle: BundleReader): ReadonlyMap<number, SwitchRo
     }
   }
   return roles;
+}
+
+/** How many pins and copies the drivers of these devices make. */
+export function countAccesses(bundle: BundleReader, devices: readonly number[]): number {
+  const stream = bundle.stream('control');
+  const ops = stream.dictionary('op');
+  const known = new Set(devices);
+  let count = 0;
+  for (const { rowCount, columns } of stream.batches()) {
+    for (let i = 0; i < rowCount; i++) {
+      if (known.has(columns.device[i]!) && ACCESSES.has(ops[columns.op[i]!] ?? '')) count++;
+    }
+  }
+  return count;
 }

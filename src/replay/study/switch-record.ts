@@ -3,7 +3,9 @@
  * puts them into a {@link SwitchOutcome}. All ticks in here are absolute.
  */
 import type { CostBucket } from '../../stack/kernel/task.ts';
+import { NEVER } from '../../units.ts';
 import type { Lane, LaneBaseline } from './lane.ts';
+import { type LaneTranslation, NO_TRANSLATION, oneStoreSuffices, type TranslationKey } from './lane-translation.ts';
 import {
   REFILL_BLOCK_ROWS,
   REFILL_CURVE_ROWS,
@@ -12,21 +14,6 @@ import {
   type SwitchStep,
 } from './protocol.ts';
 import { BINS_PER_SIDE, CurveBins } from './window-curves.ts';
-
-/** What translates a lane's requests: domain id and table in one number. Two that are equal are the same. */
-export type TranslationKey = number;
-
-/** A translation as the driver has it. */
-export interface LaneTranslation {
-  readonly key: TranslationKey;
-  readonly domainId: number;
-  readonly stage: 'FS' | 'SS' | 'PT' | 'SW' | 'none';
-  /** [4 KiB pages] Frame behind an IOVA page, -1 = not mapped; undefined when nothing can be asked. */
-  readonly frameOf: ((iovaPfn: number) => number) | undefined;
-}
-
-/** A blocked lane. */
-export const NO_TRANSLATION: LaneTranslation = { key: -1, domainId: -1, stage: 'none', frameOf: undefined };
 
 /** Hit rates closer than one in this many count as equal. */
 const REFILL_TOLERANCE = 100;
@@ -61,6 +48,8 @@ export class SwitchRecord {
   submissions = 0;
   next: LaneTranslation = NO_TRANSLATION;
   closed = false;
+  /** [ps] When the first fault since the device went on was back at it. */
+  firstFaultDone = NEVER as number;
 
   readonly #windowPs: number;
   readonly #binPs: number;
@@ -76,6 +65,10 @@ export class SwitchRecord {
   #servedAfterSetup = 0;
   #firstFault = -1;
   #lastFaultDone = 0;
+  /** When the device stopped, -1 = it has not; when it went on the last time. */
+  #stoppedTick = -1;
+  #goneOnTick = 0;
+  #stoppedPs = 0;
   #clearedTick = -1;
   #absentPs = 0;
   #worstLatency = 0;
@@ -177,8 +170,30 @@ export class SwitchRecord {
     this.#faulted++;
     if (this.#firstFault < 0) this.#firstFault = arrive;
     if (done > this.#lastFaultDone) this.#lastFaultDone = done;
+    if (done < this.firstFaultDone && arrive >= this.#goneOnTick) this.firstFaultDone = done;
     const bin = this.#bin(done);
     if (bin >= 0) this.curves.faults[bin]!++;
+  }
+
+  /** The device issues nothing at the moment. */
+  get isStopped(): boolean {
+    return this.#stoppedTick >= 0;
+  }
+
+  /** It stops. */
+  stop(atTick: number): void {
+    this.#stoppedTick = atTick;
+  }
+
+  /** It goes on, if it had stopped: until now it was affected. */
+  goOn(atTick: number): boolean {
+    if (this.#stoppedTick < 0) return false;
+    this.#stoppedPs += atTick - this.#stoppedTick;
+    this.#stoppedTick = -1;
+    this.#goneOnTick = atTick;
+    this.firstFaultDone = NEVER;
+    this.#lastFaultDone = Math.max(this.#lastFaultDone, atTick);
+    return true;
   }
 
   /** A request of any device of the unit completed. @hot */
@@ -252,10 +267,7 @@ export class SwitchRecord {
       pasid: this.lane.pasid,
       unit: unitName,
       transition: `${old.stage}>${next.stage}`,
-      layoutAllowsHitless:
-        this.result < 0 || next.stage === 'none' || next.stage === 'SW'
-          ? null
-          : !(old.stage === 'FS' && next.stage === 'FS'),
+      layoutAllowsHitless: this.result < 0 ? null : (oneStoreSuffices(old, next) ?? null),
       oldDomainId: old.domainId,
       newDomainId: next.domainId,
       startTick: this.startTick - originTick,
@@ -269,6 +281,7 @@ export class SwitchRecord {
       delayed: this.#delayed,
       staleAfterReturn: this.#staleAfterReturn,
       blackoutPs: this.#firstFault < 0 ? 0 : this.#lastFaultDone - this.#firstFault,
+      stoppedPs: this.#stoppedPs,
       absentPs: this.#absentPs,
       staleWindowPs:
         this.result < 0 ? 0 : Math.max(0, (sameKey ? this.#lastBeforeSetup : this.#lastStale) - this.startTick),

@@ -9,15 +9,15 @@ import type { DmaColumns, ResultColumns } from '../../hw/unit.ts';
 import { DmaFlag, DmaOutcome } from '../../hw/unit.ts';
 import type { VtdUnit } from '../../hw/vtd/unit.ts';
 import { Lane } from './lane.ts';
+import { type LaneTranslation, type TranslationKey, translationKey } from './lane-translation.ts';
 import { type DisruptionResult, REFILL_CURVE_ROWS, type SwitchKind, type SwitchOutcome } from './protocol.ts';
-import { type LaneTranslation, MAX_REFILL_BLOCKS, SwitchRecord, type TranslationKey } from './switch-record.ts';
+import { MAX_REFILL_BLOCKS, SwitchRecord } from './switch-record.ts';
 import { BINS_PER_SIDE, CurveBins } from './window-curves.ts';
 
 /** Switches listed one by one. */
 const MAX_LISTED = 20_000;
 /** [requests] Of a unit, remembered for the part of the curves before a switch; a power of two. */
 const UNIT_HISTORY_ROWS = 16_384;
-const DOMAIN_SHIFT = 2 ** 32;
 
 /** What a watch must know. */
 export interface WatchOptions {
@@ -30,11 +30,6 @@ export interface WatchOptions {
   /** Unit and names by device. */
   readonly unitOf: (device: number) => number;
   readonly nameOf: (device: number) => string;
-}
-
-/** What a binding of domain id and table slot is called. */
-export function translationKey(domainId: number, rootSlot: number): TranslationKey {
-  return domainId * DOMAIN_SHIFT + rootSlot;
 }
 
 /** Watches one job. */
@@ -134,7 +129,8 @@ export class SwitchWatch {
         if (faulted) record.onDmaFault(page, arriveTick[row]!, done);
         else {
           const latency = done - start[row]!;
-          const hit = outcome[row] === DmaOutcome.hit || outcome[row] === DmaOutcome.passThrough;
+          const fate = outcome[row];
+          const hit = fate === DmaOutcome.hit || fate === DmaOutcome.passThrough || fate === DmaOutcome.deviceHit;
           const arrive = arriveTick[row]!;
           const key = this.#keyOf(unitAt(unitIndex), device, pasid, arrive);
           record.onSuccess(arrive, done, latency, bytes, hit, walkReads[row]!, key);
@@ -144,7 +140,8 @@ export class SwitchWatch {
         }
       }
       if (!faulted) {
-        lane.push(done, done - start[row]!, bytes, outcome[row] === DmaOutcome.hit ? 1 : 0, walkReads[row]!);
+        const hit = outcome[row] === DmaOutcome.hit || outcome[row] === DmaOutcome.deviceHit ? 1 : 0;
+        lane.push(done, done - start[row]!, bytes, hit, walkReads[row]!);
       }
     }
     this.issuedRows += to - from;
@@ -164,7 +161,7 @@ export class SwitchWatch {
   }
 
   /** Closes what is open and gives everything seen. */
-  finish(policy: DisruptionResult['policy'], queue: string): DisruptionResult {
+  finish(policy: DisruptionResult['policy'], queue: string, onFault: DisruptionResult['onFault']): DisruptionResult {
     for (const open of this.#open.values()) for (const record of [...open]) this.#close(record);
     const order = [...this.#outcomes.keys()].sort((a, b) => compareOutcomes(this.#outcomes[a]!, this.#outcomes[b]!));
     const place = new Map(order.map((from, to) => [from, to]));
@@ -173,6 +170,7 @@ export class SwitchWatch {
     return {
       policy,
       queue,
+      onFault,
       windowPs: this.#windowPs,
       binPs: this.#binPs,
       switches: order.map((index) => this.#outcomes[index]!),
@@ -186,9 +184,12 @@ export class SwitchWatch {
   #keyOf(unit: VtdUnit, device: number, pasid: number, arrive: number): TranslationKey {
     const { bindings } = unit.translator;
     const slot = bindings.slotOf(bindings.requesterOf[device]!, pasid);
-    return arrive < bindings.resolvedTick[slot]!
-      ? translationKey(bindings.earlierDomainId[slot]!, bindings.earlierRootSlot[slot]!)
-      : translationKey(bindings.domainId[slot]!, bindings.rootSlot[slot]!);
+    if (arrive < bindings.resolvedTick[slot]!) {
+      const earlier = bindings.earlierFirstPage[slot]!;
+      return translationKey(bindings.earlierDomainId[slot]!, earlier < 0 ? bindings.earlierRootSlot[slot]! : earlier);
+    }
+    const firstPage = bindings.firstPage[slot]!;
+    return translationKey(bindings.domainId[slot]!, firstPage < 0 ? bindings.rootSlot[slot]! : firstPage);
   }
 
   #close(record: SwitchRecord): void {

@@ -7,7 +7,6 @@ import { DmaFlag } from '../../hw/unit.ts';
 import type { VtdConfig } from '../../hw/vtd/config.ts';
 import { Descriptor, DescriptorType, GRANULARITY_SHIFT, PasidIotlbGranularity } from '../../hw/vtd/layout.ts';
 import { NEVER, TICKS_PER_NS } from '../../units.ts';
-import { dmaColumns, resultColumns } from './columns.ts';
 import { NESTED_DOMAIN_ID, NESTED_PASID, openNestedUnit } from './nested-unit.ts';
 
 /** One workload. */
@@ -38,8 +37,7 @@ const FIRST_PFN = 0x4_0000;
 export function measureNestedReceive(config: VtdConfig, load: NestedReceive, pages: number): NestedMeasurement {
   const ringPages = load.flows * RING_PAGES;
   const unit = openNestedUnit(config, FIRST_PFN, Math.ceil((ringPages + load.flows) / RING_PAGES) * RING_PAGES);
-  const input = dmaColumns(2);
-  const out = resultColumns(2);
+  const { input, results: out } = unit.columns(2);
   input.bytes.set([PAGE_BYTES, COMPLETION_BYTES]);
   input.flags.fill(DmaFlag.write);
   const ticksPerPage = ((PAGE_BYTES * 8) / load.gbps) * TICKS_PER_NS;

@@ -12,7 +12,6 @@ import { Descriptor, DescriptorType, GRANULARITY_SHIFT, IotlbGranularity } from 
 import { Random } from '../../random.ts';
 import { NEVER, TICKS_PER_NS } from '../../units.ts';
 import { BareTable, FIRST_DOMAIN_ID, openBareUnit } from './bare-unit.ts';
-import { dmaColumns, resultColumns } from './columns.ts';
 
 /** One workload. */
 export interface ReceivePath {
@@ -57,8 +56,7 @@ export function measureReceivePath(
   const unit = openBareUnit(config, [table], true);
   const random = new Random(seed);
   const next = path.addresses.kind === 'runs' ? runs() : scattered(random, path.addresses.regions);
-  const input = dmaColumns(256);
-  const out = resultColumns(256);
+  const { input, results: out } = unit.columns(256);
   let received = 0;
   let owedPages = 0;
   let owedAcks = 0;

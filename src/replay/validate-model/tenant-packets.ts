@@ -6,7 +6,6 @@
 import type { VtdConfig } from '../../hw/vtd/config.ts';
 import { NEVER, TICKS_PER_NS } from '../../units.ts';
 import { BareTable, openBareUnit } from './bare-unit.ts';
-import { dmaColumns, resultColumns } from './columns.ts';
 
 const PACKET_BYTES = 1542;
 /** [ns] 1542 bytes at 200 Gb/s, whole nanoseconds as there. */
@@ -30,9 +29,8 @@ export function measureTenantPackets(
       table.map(FIRST_PAGE + tenant * TENANT_PAGES + page, 0);
   }
   const unit = openBareUnit(config, tables, true);
-  const input = dmaColumns(TRANSLATIONS);
+  const { input, results: out } = unit.columns(TRANSLATIONS);
   input.bytes.fill(64);
-  const out = resultColumns(TRANSLATIONS);
   let inFlight: number[] = [];
   let slot = 0;
   for (let packet = 0; packet < packets; slot++) {

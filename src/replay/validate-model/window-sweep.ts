@@ -10,7 +10,6 @@ import type { VtdConfig } from '../../hw/vtd/config.ts';
 import { Random } from '../../random.ts';
 import { NEVER, nsFromTicks, TICKS_PER_NS } from '../../units.ts';
 import { BareTable, openBareUnit } from './bare-unit.ts';
-import { dmaColumns, resultColumns } from './columns.ts';
 
 /** One point of a sweep: what the device does. */
 export interface WindowPoint {
@@ -65,10 +64,9 @@ export function measureWindow(config: VtdConfig, point: WindowPoint, effort: Swe
   }
   const unit = openBareUnit({ ...config, link: linkOf(config.link, point) }, [table], point.translating);
   const random = new Random(effort.seed);
-  const input = dmaColumns(BATCH_ROWS);
+  const { input, results: out } = unit.columns(BATCH_ROWS);
   input.bytes.fill(point.bytes);
   input.flags.fill(point.direction === 'write' ? DmaFlag.write : 0);
-  const out = resultColumns(BATCH_ROWS);
   const slots = Math.max(1, Math.floor(4096 / point.bytes));
   let turn = 0;
   const place = (rows: number): void => {

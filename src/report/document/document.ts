@@ -3,6 +3,7 @@ import { formatByteRate, formatCount, formatDuration, formatShare } from '../for
 import type { ReportCase, ReportModel } from '../schema.ts';
 import { assumptionChapter } from './assumptions.ts';
 import { type Block, type Chapter, figures, type ReportDocument, words } from './block.ts';
+import { deviceTlbChapter } from './device-tlbs.ts';
 import { divergenceChapter, faultChapter, timelineChapter } from './events.ts';
 import { identityChapter } from './identity.ts';
 import { modelCardChapter } from './model-card.ts';
@@ -37,6 +38,7 @@ function chapter(model: ReportModel, facts: ReportCase): Chapter {
       timeChapter(facts),
       cacheChapter(facts),
       invalidationChapter(facts),
+      ...(facts.device_tlbs === undefined ? [] : [deviceTlbChapter(facts.device_tlbs)]),
       timelineChapter(facts),
       faultChapter(facts),
       divergenceChapter(facts),

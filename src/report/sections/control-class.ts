@@ -17,8 +17,9 @@ export const CONTROL_CLASSES: readonly ControlClass[] = [
 const PATTERNS: readonly (readonly [RegExp, ControlClass])[] = [
   [/DIRTY/i, 'dirty tracking'],
   [/RESET/i, 'reset'],
-  [/UNMAP|dma_free/i, 'unmap'],
-  [/_MAP|IOAS_COPY|dma_alloc/i, 'map'],
+  // A guest tells that it has taken mappings of its own away.
+  [/UNMAP|dma_free|HWPT_INVALIDATE/i, 'unmap'],
+  [/_MAP|IOAS_COPY|dma_alloc|user_store/i, 'map'],
   [/ATTACH|DETACH|REPLACE|SET_IOMMU|SET_CONTAINER|UNSET_CONTAINER/i, 'domain change'],
   [/ALLOC|DESTROY|^open_|^close|BIND_IOMMUFD|GET_DEVICE_FD|driver_(un)?bind/i, 'object'],
 ];

@@ -15,6 +15,7 @@ const TEXTS: Readonly<Partial<Record<keyof typeof FaultReason, string>>> = {
   tableAccess: 'page table not accessible',
   rootAccess: 'root table not accessible',
   contextAccess: 'context table not accessible',
+  deviceTlbDisabled: 'translation or translated request from a device whose context entry has no device TLB',
   pasidInLegacyMode: 'PASID in legacy mode',
   smRootAccess: 'root table not accessible',
   smRootNotPresent: 'root entry not present',

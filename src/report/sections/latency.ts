@@ -33,6 +33,7 @@ function deviceSection(device: DeviceLatency, misses: number): DeviceSection {
     misses: outcomes?.miss ?? null,
     merged_misses: outcomes?.mergedMiss ?? null,
     pass_through: outcomes?.passThrough ?? null,
+    ...(outcomes?.deviceHit === undefined ? {} : { device_tlb_hits: outcomes.deviceHit }),
     walk_memory_reads: outcomes?.walkReads ?? null,
     miss_share: outcomes === undefined ? null : ratio(outcomes.miss, misses),
     page_sizes: Object.entries(device.pageShifts ?? {})

@@ -12,6 +12,7 @@ export function timeSection(data: CaseData): TimeSection {
       [
         ['device window', time.windowPs],
         ['link', time.linkPs],
+        ...extraParts(time),
         ['IOTLB hit', time.iotlbHitPs],
         ['context and PASID walk', time.contextWalkPs],
         ['waiting for a walker', time.walkQueuePs],
@@ -32,6 +33,14 @@ export function timeSection(data: CaseData): TimeSection {
       calls,
     ),
   };
+}
+
+/** What only devices with TLBs of their own spend. */
+function extraParts({ deviceTlbPs, pageRequestPs }: CaseData['time']): (readonly [string, number])[] {
+  return [
+    ...(deviceTlbPs === undefined ? [] : [['device TLB and translation requests', deviceTlbPs] as const]),
+    ...(pageRequestPs === undefined ? [] : [['waiting for page requests', pageRequestPs] as const]),
+  ];
 }
 
 function timeParts(parts: readonly (readonly [string, number])[], operations: number): TimePart[] {

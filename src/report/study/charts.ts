@@ -99,24 +99,37 @@ function blackoutChart(ran: readonly PolicyResult[], name: string): Chart {
 
 function refillChart(ran: readonly PolicyResult[], name: string): Chart {
   const rows = ran.flatMap(({ policy, refill }, index) =>
-    refill.rows.map((count, block) => ({
-      policy,
-      width: LINE_WIDTHS[index]!,
-      requests: (block + 1) * REFILL_CURVE_ROWS,
-      hit_share: ratio(refill.hits[block]!, count),
-    })),
+    refillPoints(refill).map((point) => ({ policy, width: LINE_WIDTHS[index]!, ...point })),
   );
+  const most = Math.max(REFILL_CURVE_ROWS, ...rows.map((row) => row.requests));
+  const ticks: number[] = [];
+  for (let tick = REFILL_CURVE_ROWS; tick <= most; tick *= 2) ticks.push(tick);
   return {
     name,
     template: 'switch-refill',
     title: 'Refill: hit rate after a switch',
-    description: `IOTLB hit rate in blocks of ${REFILL_CURVE_ROWS} requests of the switched device, counted from the first that the new table served.`,
+    description: `IOTLB hit rate of the switched device in blocks of ${REFILL_CURVE_ROWS} requests and more, counted from the first that the new table served.`,
     columns: ['policy', 'requests', 'hit_share'],
     rows,
     span: 'half',
     heightPx: 260,
-    params: {},
+    params: { ticks },
   };
+}
+
+/** Blocks of the refill curve; later ones are joined until they are a quarter as long as what lies before them. */
+function refillPoints(refill: PolicyResult['refill']): { requests: number; hit_share: number | null }[] {
+  const points: { requests: number; hit_share: number | null }[] = [];
+  let [hits, rows, blocks] = [0, 0, 0];
+  for (let block = 0; block < refill.rows.length; block++) {
+    hits += refill.hits[block]!;
+    rows += refill.rows[block]!;
+    blocks++;
+    if (4 * blocks <= block && block + 1 < refill.rows.length) continue;
+    points.push({ requests: (block + 1) * REFILL_CURVE_ROWS, hit_share: ratio(hits, rows) });
+    [hits, rows, blocks] = [0, 0, 0];
+  }
+  return points;
 }
 
 /** Steps of the first switch under each policy on one time axis. */

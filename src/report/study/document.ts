@@ -26,10 +26,11 @@ import { orderVerdict, verdictOf } from './verdicts.ts';
 export const STUDY_LIMITS: readonly string[] = [
   'No public measurement validates these blackouts: no publication gives the time for which DMA stops in a replace. They follow from driver steps, invalidation latencies and the load; the invalidation latencies are measured or derived (see the profile), the split of one latency into doorbell, fetch, execution and status write is not.',
   'A request meets context and PASID entries as they are when it is issued, not when it arrives: off by its flight time, about 0.1 µs.',
-  'The device does not repeat a request that faulted. One that does would see the blackout as latency.',
+  'The device does not repeat a request that faulted. With `--on-fault continue` it goes on with the next one, which under closed pacing makes the number of faulted DMAs an upper bound; with `stop` it stops about 100 ns after the first fault came back and goes on when its entry is set up again, without the time that its driver needs to recover it. Switches of PASIDs stop nothing.',
   'Switches that are injected move a device to a twin of its domain: the same tables under another domain id. Building the second table is outside the switch.',
   'The device has no TLB of its own (ATS): device-TLB descriptors are submitted and cost queue time, and drop nothing.',
-  'A bundle does not say what a guest’s own tables hold, so no switch of a nested table is replayed; what entry-sync does with nested entries (hitless only if the domain id stays) is tested on the driver alone.',
+  'Nested tables: a guest’s stores to its own tables take no time and are seen at once; a nested table has a domain id of its own, as Linux gives it, unless `behaviours.nestedDomainIds` says `shared`.',
+  'The container interface has no replace: under every policy but detach-attach a container move is performed through device nodes and an iommufd, as one replace.',
   'A PASID entry store of 128 bits takes a quarter of an entry write; how long a processor really needs between two of them is not public.',
   '`make-before-break` is no kernel: it stands for the best any software could do with one store of the whole entry.',
 ];
@@ -95,9 +96,19 @@ function chapter(study: StudyCase, run: RunResult): Chapter {
       answered: result.summary.switches > 0,
     })),
     provenance: provenance(study),
-    pacing: `${study.pacing}; latency counts from ${study.pacing === 'closed' ? 'the issue of a request' : 'the recorded arrival'}`,
+    pacing: pacingText(study),
     sections: ran.length === 0 ? [] : sections(study),
   };
+}
+
+function pacingText({ pacing, onFault }: StudyCase): string {
+  const closed = pacing === 'closed';
+  const counts = `${pacing}; latency counts from ${closed ? 'the issue of a request' : 'the recorded arrival'}`;
+  if (onFault === 'stop')
+    return `${counts}; a device stops when a request faults and goes on when it has a table again`;
+  return closed
+    ? `${counts}; a blocked device goes on as fast as its requests fault, so that counts of faulted DMAs are upper bounds`
+    : counts;
 }
 
 function capital(text: string): string {
@@ -139,6 +150,12 @@ function tiles(study: StudyCase): Tile[] {
   }));
 }
 
+function longerThanWindow({ policies, windowPs }: StudyCase): string {
+  const longer = policies.filter(({ summary }) => (summary.blackout.p50_ns ?? 0) > nsFromPs(windowPs));
+  if (longer.length === 0) return '';
+  return ` Blackouts under ${longer.map(({ policy }) => policy).join(', ')} are longer than the window: \`--window\` widens it.`;
+}
+
 function provenance({ identity }: StudyCase): Provenance | null {
   if (identity === null) return null;
   const split = identity.provenance;
@@ -159,7 +176,7 @@ function provenance({ identity }: StudyCase): Provenance | null {
       `${plural(identity.lost_events ?? 0, 'event')} lost`,
       `recorded with ${identity.tool}`,
       identity.description,
-    ],
+    ].filter((note) => note !== ''),
   };
 }
 
@@ -178,7 +195,7 @@ function sections(study: StudyCase): Section[] {
         {
           kind: 'paragraph',
           text:
-            'Blackout: arrival of the first faulted request to the end of the last. Stale window: from the start of the call to the last request that the old table served; wanted by "old or new, never a fault". Stale: still served by the old table after the call had returned; must be 0. Unmapped: faulted after the call, on a page that the new table does not map: not the switch’s doing. ' +
+            'Blackout: arrival of the first faulted request to the end of the last, or until a device that had stopped went on. Stale window: from the start of the call to the last request that the old table served; wanted by "old or new, never a fault". Stale: still served by the old table after the call had returned; must be 0. Unmapped: faulted after the call, on a page that the new table does not map: not the switch’s doing. ' +
             'Delayed: slower than the slowest of up to 512 requests before. Stall: longest time between two completions of the device. Entry absent: how long the entry in memory was not present.',
         },
       ],
@@ -191,7 +208,7 @@ function sections(study: StudyCase): Section[] {
         refillTable(policies),
         {
           kind: 'paragraph',
-          text: `Windows of ${formatDuration(nsFromPs(study.windowPs))} on each side of the start, summed over all switches. Refilled: the hit rate of 16 requests is back within 1 % of that of the last 512 before the switch. Least bin: the deepest bin after the start of the summed curves, against the mean before.`,
+          text: `Windows of ${formatDuration(nsFromPs(study.windowPs))} on each side of the start, summed over all switches. Refilled: the hit rate of 16 requests is back within 1 % of that of the last 512 before the switch. Least bin: the deepest bin after the start of the summed curves, against the mean before.${longerThanWindow(study)}`,
         },
       ],
     },

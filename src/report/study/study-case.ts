@@ -44,6 +44,8 @@ export interface StudyCase {
   readonly hardwareProfile: string;
   readonly kernelProfile: string;
   readonly pacing: string;
+  /** What a device does when its requests fault in a switch. */
+  readonly onFault: 'continue' | 'stop';
   /** Where the trace came from; null without a readable manifest. */
   readonly identity: IdentitySection | null;
   readonly windowPs: number;
@@ -70,6 +72,7 @@ export function studyCases(run: RunResult): StudyCase[] {
       hardwareProfile: first.hardwareProfile,
       kernelProfile: first.kernelProfile,
       pacing: pacingName(first.pacing),
+      onFault: first.disruption!.onFault,
       identity: identitySection({
         identity: run.workloads.find(({ name }) => name === first.workload),
         diagnostics: {},

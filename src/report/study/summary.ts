@@ -16,6 +16,8 @@ export interface SwitchDistribution {
 export interface SwitchSummary {
   readonly switches: number;
   readonly failed: number;
+  /** Switches during which the device made no request. */
+  readonly without_dma: number;
   /** Switches between types whose entries hardware can only see as old or new. */
   readonly hitless_by_layout: number;
   readonly served_old: number;
@@ -27,6 +29,7 @@ export interface SwitchSummary {
   readonly stale_after_return: number;
   readonly switches_with_faults: number;
   readonly blackout: SwitchDistribution;
+  readonly device_stopped: SwitchDistribution;
   readonly entry_absent: SwitchDistribution;
   readonly stale_window: SwitchDistribution;
   readonly worst_added_latency: SwitchDistribution;
@@ -55,6 +58,8 @@ export function summarize(switches: readonly SwitchOutcome[]): SwitchSummary {
   return {
     switches: switches.length,
     failed: switches.filter((each) => each.result < 0).length,
+    without_dma: switches.filter((each) => each.servedOld + each.servedNew + each.servedTorn + each.faulted === 0)
+      .length,
     hitless_by_layout: switches.filter((each) => each.layoutAllowsHitless === true).length,
     served_old: sum((each) => each.servedOld),
     served_new: sum((each) => each.servedNew),
@@ -65,6 +70,7 @@ export function summarize(switches: readonly SwitchOutcome[]): SwitchSummary {
     stale_after_return: sum((each) => each.staleAfterReturn),
     switches_with_faults: switches.filter((each) => each.faulted > 0).length,
     blackout: over((each) => each.blackoutPs),
+    device_stopped: over((each) => each.stoppedPs),
     entry_absent: over((each) => each.absentPs),
     stale_window: over((each) => each.staleWindowPs),
     worst_added_latency: over((each) => each.worstAddedPs),

@@ -199,7 +199,7 @@ export function transitionTable(policies: readonly PolicyResult[]): Table {
       words('kind', { wideOnly: true }),
       words('stages'),
       words('one store'),
-      figures('switches'),
+      figures('switches', { wideOnly: true }),
       figures('faulted'),
       figures('blackout max'),
     ],
@@ -224,19 +224,26 @@ export function failureTable(policies: readonly PolicyResult[]): Table {
       words('left'),
       figures('faulted'),
       figures('stall'),
+      figures('usual gap', { wideOnly: true }),
       figures('descriptors'),
     ],
     rows: shown.map(({ policy, outcome }) => [
       policy,
       outcome.device,
       errnoName(outcome.result),
-      outcome.transition.endsWith('>none') ? 'blocked' : 'on its old table',
+      leftWhere(outcome),
       formatCount(outcome.faulted),
       formatDuration(nsFromPs(outcome.stallPs)),
+      formatDuration(nsFromPs(outcome.usualGapPs)),
       formatCount(Object.values(outcome.descriptors).reduce((sum, count) => sum + count, 0)),
     ]),
     omitted: failed.length - shown.length,
   };
+}
+
+function leftWhere({ transition }: SwitchOutcome): string {
+  if (!transition.endsWith('>none')) return 'on its old table';
+  return transition === 'none>none' ? 'as it was, without a table' : 'blocked';
 }
 
 /** Steps of one switch with their times. */

@@ -8,13 +8,13 @@ export function verdictOf(result: PolicyResult): string {
   const { policy, summary } = result;
   if (summary.switches === 0) return `${policy}: no switch happened.`;
   const parts: string[] = [];
+  const idle = summary.without_dma === 0 ? '' : ` (${formatCount(summary.without_dma)} met no DMA)`;
+  const switches = `${plural(summary.switches, 'switch', 'switches')}${idle}`;
   if (summary.faulted === 0) {
-    parts.push(`no DMA faulted in ${plural(summary.switches, 'switch', 'switches')}`);
+    parts.push(`no DMA faulted in ${switches}`);
   } else {
     const blackout = `blackout ${formatDuration(summary.blackout.p50_ns)} median, ${formatDuration(summary.blackout.max_ns)} worst`;
-    parts.push(
-      `${plural(summary.faulted, 'DMA')} faulted in ${plural(summary.switches, 'switch', 'switches')}, ${blackout}`,
-    );
+    parts.push(`${plural(summary.faulted, 'DMA')} faulted in ${switches}, ${blackout}`);
   }
   if (summary.served_torn > 0) parts.push(`${plural(summary.served_torn, 'DMA')} went through a torn entry`);
   parts.push(`old table in use up to ${formatDuration(summary.stale_window.max_ns)} after the call began`);
@@ -32,14 +32,17 @@ function failureOf({ switches }: PolicyResult): string {
   const failed = switches.filter(({ result }) => result < 0);
   if (failed.length === 0) return '';
   const names = [...new Set(failed.map(({ result }) => errnoName(result)))].join(', ');
-  const blocked = failed.filter(({ transition }) => transition.endsWith('>none')).length;
+  const nowhere = failed.filter(({ transition }) => transition === 'none>none').length;
+  const blocked = failed.filter(({ transition }) => transition.endsWith('>none')).length - nowhere;
   const faulted = failed.reduce((sum, each) => sum + each.faulted, 0);
   const left =
-    blocked === 0
-      ? faulted === 0
-        ? 'the device kept its old table and no DMA faulted'
-        : `the device kept its old table, yet ${plural(faulted, 'DMA')} faulted`
-      : `${formatCount(blocked)} left the device blocked: ${plural(faulted, 'DMA')} faulted in their windows`;
+    nowhere === failed.length
+      ? 'the device had no table before and none after'
+      : blocked === 0
+        ? faulted === 0
+          ? 'the device kept its old table and no DMA faulted'
+          : `the device kept its old table, yet ${plural(faulted, 'DMA')} faulted`
+        : `${formatCount(blocked)} left the device blocked: ${plural(faulted, 'DMA')} faulted in their windows`;
   return ` ${plural(failed.length, 'switch was', 'switches were')} refused (${names}); ${left}.`;
 }
 

@@ -33,9 +33,13 @@ export class Fault implements EventSource {
     return this.#undelivered.length > 0;
   }
 
+  /** Called when a group becomes readable: whoever polls the file wakes. */
+  onReadable: (() => void) | undefined;
+
   /** Queues a complete group (iommufd_fault_iopf_handler). */
   deliver(group: PageRequestGroup): void {
     this.#undelivered.push(group);
+    this.onReadable?.();
   }
 
   /** The attachment is going: every group of it that user space has not answered gets INVALID. */

@@ -9,6 +9,7 @@ import { Errno } from '../../errno.ts';
 import type { FileReferences } from './file-references.ts';
 import { HUGE_PAGE_FRAMES, type MemoryFile } from './memory-file.ts';
 import type { PageFrames } from './page-frames.ts';
+import { PlacedFrames } from './placed-frames.ts';
 import type { KernelTask } from './task.ts';
 
 /** Frames of consecutive pages. */
@@ -73,7 +74,7 @@ export class AddressSpace {
   /** [4 KiB pages] Pinned by drivers (mm->pinned_vm, VmPin). */
   pinnedVm = 0;
   readonly #regions: Region[] = [];
-  readonly #placed = new Map<number, number>();
+  readonly #placed = new PlacedFrames();
   #alive = true;
   #runLeft = 0;
 
@@ -123,7 +124,7 @@ export class AddressSpace {
    * from `pfn` on. Readable and writable. @hot
    */
   place(vpn: number, pfn: number, pageCount: number): void {
-    for (let i = 0; i < pageCount; i++) this.#placed.set(vpn + i, pfn + i);
+    this.#placed.set(vpn, pfn, pageCount);
   }
 
   /**
@@ -201,7 +202,7 @@ export class AddressSpace {
         if (bytes !== undefined) this.frames.bytes(pages[i] as number).set(bytes);
       }
     }
-    for (const [vpn, pfn] of this.#placed) child.#placed.set(vpn, pfn);
+    child.#placed.copyFrom(this.#placed);
     return child;
   }
 
@@ -215,7 +216,7 @@ export class AddressSpace {
   /** Bytes of a page for a CPU access; undefined = EFAULT. Only to be read unless `write`. */
   #pageBytes(vpn: number, write: boolean): Uint8Array | undefined {
     const region = this.#find(vpn);
-    if (region?.bytes !== undefined && !this.#placed.has(vpn)) {
+    if (region?.bytes !== undefined && this.#placed.get(vpn) === undefined) {
       if (write ? !region.writable : !region.readable) return undefined;
       const offset = (vpn - region.start) * PAGE_SIZE;
       return region.bytes.subarray(offset, offset + PAGE_SIZE);
@@ -227,7 +228,7 @@ export class AddressSpace {
 
   /** Frame of a page for an access of that kind, touching it when needed; -EFAULT. @hot */
   #fault(vpn: number, write: boolean): number {
-    if (this.#placed.size > 0) {
+    if (this.#placed.used) {
       const placed = this.#placed.get(vpn);
       if (placed !== undefined) return placed;
     }
@@ -301,9 +302,7 @@ export class AddressSpace {
       region.owner?.closed();
       if (region.owner !== undefined) yield* region.owner.file.put();
     }
-    if (this.#placed.size > 0 && end - start < this.#placed.size) {
-      for (let vpn = start; vpn < end; vpn++) this.#placed.delete(vpn);
-    }
+    if (this.#placed.used) this.#placed.delete(start, end);
   }
 }
 

@@ -32,6 +32,12 @@ export const RID_REPLACE_POLICIES = [
 export const OMITTED_FLUSHES = ['none', 'pasid-cache', 'iotlb'] as const;
 
 /**
+ * Whose domain id a nested domain has on a unit: one of its own, as Linux gives it; or one that all nested domains on a
+ * parent share, which VT-d allows since their entries are tagged with PASIDs, and which keeps the id in a switch.
+ */
+export const NESTED_DOMAIN_IDS = ['own', 'shared'] as const;
+
+/**
  * How a PASID of a device gets a page table: not at all; slots of the group (6.15); a table on the device (proposal of
  * September 2023); auxiliary domains that own their PASID (5.2 .. 5.17); address-space ids (proposal of May 2021).
  */
@@ -44,6 +50,8 @@ export interface KernelBehaviours {
   readonly pasidModel: (typeof PASID_MODELS)[number];
   /** A defect to be found: this invalidation is left out of every entry teardown and replace. Absent = none. */
   readonly omitsFlush?: (typeof OMITTED_FLUSHES)[number] | undefined;
+  /** Absent = own. */
+  readonly nestedDomainIds?: (typeof NESTED_DOMAIN_IDS)[number] | undefined;
   /** Second-stage IOTLB descriptors never carry the invalidation hint (leaf only), whatever the caller asked for. */
   readonly ssIhIgnored: boolean;
   /** Descriptors of one cache-tag flush that share a submission and its wait descriptor. */
@@ -100,6 +108,14 @@ export interface KernelCosts {
   readonly atsConfigure: number;
   /** Compatibility check and bookkeeping of one attach or detach. */
   readonly attachCall: number;
+  /** Interrupt to the first instruction of its handler thread. */
+  readonly interrupt: number;
+  /** Taking one request from the page request queue and handing it on. */
+  readonly pageRequest: number;
+  /** A waiting user process becomes ready to run and runs. */
+  readonly userWake: number;
+  /** A user-space fault handler's own work for one request: finding and filling a page. */
+  readonly userFault: number;
   readonly flushQueueAdd: number;
   /** [ps] Time from the first entry of a flush queue to its flush: a delay, not CPU time. */
   readonly flushQueueTimeout: number;

@@ -29,6 +29,8 @@ export interface ControlFacts {
   readonly rowCount: number;
   /** Sequence of each row. */
   readonly sequences: Uint32Array;
+  /** Event of each row. */
+  readonly ops: readonly string[];
   /** 1 for a row that can be named by frames. */
   readonly maps: Uint8Array;
   /** Rows with `afterDma`. */
@@ -53,6 +55,7 @@ export function checkControl(bundle: BundleReader, problems: FileProblems): Cont
   for (const op of ops) if (!known.has(op)) problems.error(undefined, `op ${op}`, () => `unknown op '${op}'`);
   const sequences = new Uint32Array(stream.rowCount);
   const maps = new Uint8Array(stream.rowCount);
+  const rowOps: string[] = [];
   const waits: DmaWait[] = [];
   const order = new OrderCheck();
   for (const { firstRow, rowCount, columns } of stream.chunks(CHUNK_ROWS)) {
@@ -64,6 +67,7 @@ export function checkControl(bundle: BundleReader, problems: FileProblems): Cont
       // Calls are stamped where they were entered and ordered by when they took effect: times may step back.
       order.row(problems, row, sequence, timeNs, 'warning');
       const op = ops[columns.op[i]!];
+      rowOps.push(op ?? '');
       if (op === undefined) problems.error(row, 'op', () => `op code ${columns.op[i]} is not in the dictionary`);
       if (op === 'lost_events') problems.warning(row, 'lost', () => 'events were lost here');
       if (op !== undefined && MAPPING_OPS.has(op as ControlOp)) maps[row] = 1;
@@ -83,7 +87,7 @@ export function checkControl(bundle: BundleReader, problems: FileProblems): Cont
       else waits.push({ controlRow: row, sequence, unit, dmaRow: afterDma - 1 });
     }
   }
-  return { rowCount: stream.rowCount, sequences, maps, waits };
+  return { rowCount: stream.rowCount, sequences, ops: rowOps, maps, waits };
 }
 
 /** Checks that frames are sorted runs of control rows that map. */

@@ -38,6 +38,10 @@ const common = {
   gapNs: z.number().min(0.001).max(1e9).default(100),
   /** Share of reads among requests whose direction is free. */
   readFraction: z.number().min(0).max(1).default(0.5),
+  /** Physical devices have ATS: they cache translations themselves, where the IOMMU and the kernel let them. */
+  ats: z.boolean().default(false),
+  /** Kernel profile to replay on when the user names none. */
+  kernel: z.string().optional(),
   /** [bytes] Size of a request; requests do not cross a 4 KiB page. */
   requestBytes: z
     .int()
@@ -115,8 +119,8 @@ export const RECIPE_SCHEMA = z.discriminatedUnion('kind', [
     /** Switches over all devices and PASIDs, in turn, at equal distances. */
     switches: positive.max(100_000),
     /** Stage of the tables that a device or PASID starts with, and of those it alternates with. */
-    fromStage: z.enum(['first', 'second']).default('second'),
-    toStage: z.enum(['first', 'second']).default('second'),
+    fromStage: z.enum(['first', 'second', 'nested']).default('second'),
+    toStage: z.enum(['first', 'second', 'nested']).default('second'),
     /** `replace`: one call. `detach-attach`: two, `userGapNs` apart. `container-move`: groups and type1 containers. */
     call: z.enum(['replace', 'detach-attach', 'container-move']).default('replace'),
     /** Mediated devices besides, whose drivers copy and pin while they are moved between two IOASes. */
@@ -132,6 +136,30 @@ export const RECIPE_SCHEMA = z.discriminatedUnion('kind', [
     failBy: z.enum(['reserved', 'unmappable']).default('reserved'),
     /** [ns] Mapping and attaching is over by then; requests begin. */
     startNs: z.number().min(0).max(1e10).default(50_000_000),
+  }),
+  /**
+   * Devices of guests with demand paging: nothing is mapped, pages come in by page requests (ATS and PRI) through a
+   * fault queue; once a round the oldest part of the memory is taken away again.
+   */
+  z.strictObject({
+    ...common,
+    ...region,
+    kind: z.literal('demand'),
+    devices: positive.max(4096).default(1),
+    /** PASIDs of each device, each with a page table of its own; 0 = requests without PASID. */
+    pasids: z.int().min(0).max(1024).default(0),
+    /** [bytes] What the fault handler maps for one fault; a power of two. */
+    blockBytes: z
+      .int()
+      .min(4096)
+      .max(2 ** 30)
+      .refine((bytes) => (bytes & (bytes - 1)) === 0, 'a power of two')
+      .default(4096),
+    /** Times that memory is taken away, at equal distances. */
+    rounds: z.int().min(0).max(100_000).default(8),
+    /** Share of the region taken away at a time. */
+    reclaim: z.number().gt(0).max(1).default(0.25),
+    locality,
   }),
   /** Devices of one guest in a VFIO container; once a round one slot of memory is unplugged and plugged in again. */
   z.strictObject({
@@ -154,6 +182,21 @@ export const RECIPE_SCHEMA = z.discriminatedUnion('kind', [
     rounds: positive.max(100_000).default(8),
     /** [4 KiB pages] Pinned once a round; a container takes 512 at a time. */
     pinPages: positive.max(512).default(64),
+    locality,
+  }),
+  /** Guests with page tables of their own: every device or PASID is translated by a guest's table on the host's. */
+  z.strictObject({
+    ...common,
+    ...region,
+    kind: z.literal('nested'),
+    devices: positive.max(4096).default(1),
+    /** PASIDs of each device, each with a table of its own; 0 = requests without PASID. */
+    pasids: z.int().min(0).max(1024).default(0),
+    /** Mappings of a guest's table. Once a round one of each is taken away, invalidated and put elsewhere. */
+    slots: positive.max(32_768).default(8),
+    rounds: z.int().min(0).max(100_000).default(8),
+    /** Every so many rounds the guests forget to invalidate, a defect to be found; 0 = never. */
+    forgetEvery: z.int().min(0).default(0),
     locality,
   }),
   /** A storage device through the DMA API: every I/O is mapped, transferred and unmapped. */

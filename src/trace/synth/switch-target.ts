@@ -1,23 +1,23 @@
 /** What a `switches` trace moves: a device, one of its PASIDs, a group between containers, a mediated device. */
 import { PAGE_SIZE } from '../../address.ts';
 import { enterContainer, mapGuestMemory } from './container-guest.ts';
+import {
+  allocIoas,
+  attachFields,
+  BASE_PFN,
+  bindDevice,
+  firstPfn,
+  type Ids,
+  MAP_FLAGS,
+  userAddressOf,
+} from './iommufd-user.ts';
 import type { RecipeOf } from './recipe.ts';
+import { mapRegion, switchTables } from './switch-tables.ts';
 import type { SyntheticTrace } from './synthetic-trace.ts';
 
-/** IOMMU_IOAS_MAP_FIXED_IOVA | _WRITEABLE | _READABLE (include/uapi/linux/iommufd.h). */
-const MAP_FLAGS = 7;
-/** IOMMU_HWPT_ALLOC_NEST_PARENT: always second stage; _PASID: may be attached at PASIDs. */
-const ALLOC_NEST_PARENT = 1;
-const ALLOC_PASID = 8;
-/** VFIO_DEVICE_ATTACH_PASID. */
-const WITH_PASID = 1;
 const PASID_BITS = 20;
 /** VFIO_TYPE1v2_IOMMU (include/uapi/linux/vfio.h). */
 const TYPE1_V2 = 3;
-/** [4 KiB pages] Regions start at 1 MiB, or at their block size. */
-const BASE_PFN = 0x100;
-/** [bytes] User address of the first region. */
-const USER_BASE = 2 ** 44;
 /** [4 KiB pages] The interrupt range of x86, reserved on every device. */
 const RESERVED_PFN = 0xfee00;
 /** Contexts of containers: those below are the devices' iommufds. */
@@ -43,28 +43,13 @@ export interface SwitchTarget {
   readonly exchange: (refused: boolean, due: Due[]) => void;
 }
 
-/** Ids as iommufd hands them out: one counter a context. */
-interface Ids {
-  next: number;
-}
-
 /** A device with page tables of its own, or with one pair for each of its PASIDs. */
 export function cdevTargets(recipe: SwitchRecipe, trace: SyntheticTrace): SwitchTarget[] {
   const device = trace.addDevice('vfio-pci', recipe.pasids > 0 ? PASID_BITS : 0);
   const ids: Ids = { next: 1 };
-  const deviceId = bind(trace, device, ids);
+  const deviceId = bindDevice(trace, device, ids);
   const pasids = recipe.pasids === 0 ? [0] : Array.from({ length: recipe.pasids }, (_, i) => i + 1);
   return pasids.map((pasid) => cdevTarget(recipe, trace, device, pasid, deviceId, ids));
-}
-
-/** Opens iommufd and the device's node; the context has the device's number. */
-function bind(trace: SyntheticTrace, device: number, ids: Ids): number {
-  const context = device;
-  trace.control('open_iommufd', { context, cpu: device });
-  trace.control('open_cdev', { device, cpu: device });
-  const deviceId = ids.next++;
-  trace.control('VFIO_DEVICE_BIND_IOMMUFD', { device, context, cpu: device, recordedObject: deviceId });
-  return deviceId;
 }
 
 function cdevTarget(
@@ -75,37 +60,27 @@ function cdevTarget(
   deviceId: number,
   ids: Ids,
 ): SwitchTarget {
-  const row = { context: device, cpu: device };
   const basePfn = firstPfn(recipe);
-  const flags = pasid > 0 ? WITH_PASID : 0;
-  const attachRow = { ...row, device, flags, ...(pasid > 0 ? { pasid } : {}) };
-  const table = (stage: 'first' | 'second', attaches: boolean): { hwpt: number; mapRow: number } => {
-    const ioas = allocIoas(trace, device, ids);
-    const hwpt = ids.next++;
-    const kind = (stage === 'second' ? ALLOC_NEST_PARENT : 0) | (pasid > 0 ? ALLOC_PASID : 0);
-    trace.control('IOMMU_HWPT_ALLOC', { ...row, object: ioas, target: deviceId, flags: kind, recordedObject: hwpt });
-    if (attaches) trace.control('VFIO_DEVICE_ATTACH_IOMMUFD_PT', { ...attachRow, target: hwpt });
-    return { hwpt, mapRow: mapRegion(recipe, trace, device, ioas) };
-  };
+  const attachRow = attachFields(device, pasid);
   const badTable = recipe.failEvery === 0 ? 0 : refusedIoas(recipe, trace, device, ids);
-  const other = table(recipe.toStage, false);
-  const first = table(recipe.fromStage, true);
-  let current = first.hwpt;
+  const attach = (target: number): number => trace.control('VFIO_DEVICE_ATTACH_IOMMUFD_PT', { ...attachRow, target });
+  const tables = switchTables(recipe, trace, { device, pasid, deviceId, ids }, attach);
+  let current = tables.from;
   const exchange = (refused: boolean, due: Due[]): void => {
-    if (!refused) current = current === first.hwpt ? other.hwpt : first.hwpt;
+    if (!refused) current = current === tables.from ? tables.to : tables.from;
     moveCdev(recipe, trace, attachRow, refused ? badTable : current, due);
   };
-  return { device, pasid, basePfn, afterMap: first.mapRow + 1, exchange };
+  return { device, pasid, basePfn, afterMap: tables.readyRow + 1, exchange };
 }
 
 /** A mediated device between two IOASes. */
 export function mediatedTarget(recipe: SwitchRecipe, trace: SyntheticTrace): SwitchTarget {
   const device = trace.addMediatedDevice();
   const ids: Ids = { next: 1 };
-  bind(trace, device, ids);
+  bindDevice(trace, device, ids);
   const spaces = [allocIoas(trace, device, ids), allocIoas(trace, device, ids)];
   const rows = spaces.map((ioas) => mapRegion(recipe, trace, device, ioas));
-  const attachRow = { context: device, device, cpu: device };
+  const attachRow = attachFields(device, 0);
   trace.control('VFIO_DEVICE_ATTACH_IOMMUFD_PT', { ...attachRow, target: spaces[0]! });
   let current = 0;
   const exchange = (_refused: boolean, due: Due[]): void => {
@@ -177,28 +152,6 @@ function later(trace: SyntheticTrace, gapNs: number, write: () => void, due: Due
   else due.push({ timeNs: trace.timeNs + gapNs, write });
 }
 
-function allocIoas(trace: SyntheticTrace, device: number, ids: Ids): number {
-  const ioas = ids.next++;
-  trace.control('IOMMU_IOAS_ALLOC', { context: device, cpu: device, recordedObject: ioas });
-  return ioas;
-}
-
-/** Maps a region of its own into an IOAS and returns the row. */
-function mapRegion(recipe: SwitchRecipe, trace: SyntheticTrace, device: number, ioas: number): number {
-  const basePfn = firstPfn(recipe);
-  const userAddress = userAddressOf(recipe, device, ioas);
-  const range = { iovaPfn: basePfn, pageCount: recipe.regionBytes / PAGE_SIZE, userAddress };
-  const row = trace.control('IOMMU_IOAS_MAP', {
-    context: device,
-    cpu: device,
-    object: ioas,
-    flags: MAP_FLAGS,
-    ...range,
-  });
-  trace.frames(row, basePfn, trace.physical.allocate(recipe.regionBytes, recipe.pageBytes));
-  return row;
-}
-
 /** An IOAS that no device can be attached to: it maps the interrupt range, or memory that is not there. */
 function refusedIoas(recipe: SwitchRecipe, trace: SyntheticTrace, device: number, ids: Ids): number {
   const ioas = allocIoas(trace, device, ids);
@@ -213,13 +166,4 @@ function refusedIoas(recipe: SwitchRecipe, trace: SyntheticTrace, device: number
   trace.frames(backed, BASE_PFN, trace.physical.allocate(PAGE_SIZE, PAGE_SIZE));
   trace.control('IOMMU_IOAS_MAP', { ...row, iovaPfn: BASE_PFN + 16, pageCount: 2 });
   return ioas;
-}
-
-function firstPfn(recipe: SwitchRecipe): number {
-  return Math.max(BASE_PFN, recipe.pageBytes / PAGE_SIZE);
-}
-
-/** User memory of the `index`-th space of a device: apart from all others. */
-function userAddressOf(recipe: SwitchRecipe, device: number, index: number): bigint {
-  return BigInt(USER_BASE) + BigInt(device * 4096 + index) * BigInt(2 * recipe.regionBytes);
 }

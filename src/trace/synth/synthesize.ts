@@ -5,8 +5,10 @@ import { Random } from '../../random.ts';
 import { type BundleWriterOptions, type ManifestContent, writeBundle } from '../writer.ts';
 import { churn } from './churn.ts';
 import { container } from './container-guest.ts';
+import { demand } from './demand.ts';
 import { migration, tenants } from './iommufd-guest.ts';
 import { mdev } from './mediated-guest.ts';
+import { nested } from './nested-guest.ts';
 import { decodeRecipe, type Recipe } from './recipe.ts';
 import { ring } from './ring.ts';
 import { scatter, strided } from './static-region.ts';
@@ -79,6 +81,12 @@ function generate(recipe: Recipe, trace: SyntheticTrace): void {
     case 'switches':
       switches(recipe, trace);
       break;
+    case 'demand':
+      demand(recipe, trace);
+      break;
+    case 'nested':
+      nested(recipe, trace);
+      break;
     case 'container':
       container(recipe, trace);
       break;
@@ -95,7 +103,13 @@ function manifestContent(recipe: Recipe, trace: SyntheticTrace): ManifestContent
   return {
     name: recipe.name,
     description: recipe.description,
-    origin: { importer: 'synth', tool: `synth ${recipe.kind}, seed ${recipe.seed}`, kernel: '', clock: 'synthetic' },
+    origin: {
+      importer: 'synth',
+      tool: `synth ${recipe.kind}, seed ${recipe.seed}`,
+      kernel: '',
+      ...(recipe.kernel === undefined ? {} : { kernelProfile: recipe.kernel }),
+      clock: 'synthetic',
+    },
     time: { originNs: '0', windowStartNs: 0, windowEndNs: trace.timeNs },
     dmaPolicy: { flushMode: recipe.flushMode },
     pacing: { default: recipe.pacing, reason: 'set by the recipe; all times are synthetic' },

@@ -10,9 +10,11 @@ import {
   InitialOrigin,
   NONE_U32,
   RESULT_UNKNOWN,
+  type UserDataKind,
 } from '../schema.ts';
 import type { StreamWriter } from '../stream-writer.ts';
 import type { BundleWriter } from '../writer.ts';
+import type { WordRun } from './guest-table.ts';
 import { IovaLayout, PhysicalLayout, type PhysicalRegion } from './memory-layout.ts';
 import type { Recipe } from './recipe.ts';
 
@@ -78,7 +80,7 @@ export class SyntheticTrace {
   }
 
   /** Adds a device behind unit `index % units`; it is bound to `driver` for the DMA API or for vfio. */
-  addDevice(driver: 'synthetic' | 'vfio-pci', pasidBits = 0): number {
+  addDevice(driver: 'synthetic' | 'vfio-pci', pasidBits = 0, pri = false): number {
     const index = this.devices.length;
     // One function a slot: bus 1 up, 256 functions each.
     const sourceId = 0x100 + index;
@@ -92,9 +94,9 @@ export class SyntheticTrace {
       kind: 'physical',
       driver,
       defaultDomain: this.#recipe.flushMode === 'lazy' ? 'dma-fq' : 'dma',
-      ats: false,
+      ats: this.#recipe.ats,
       pasidBits,
-      pri: false,
+      pri,
     });
     this.#iova.push(new IovaLayout());
     this.control('driver_bind', { device: index });
@@ -165,6 +167,19 @@ export class SyntheticTrace {
       const pfn = region.blockPfn(block);
       this.#writer.frames.append({ controlRow, iovaPfn: iovaPfn + block * blockPages, pfn, pageCount: blockPages });
     }
+  }
+
+  /** Adds user data to the latest control row; see USER_DATA_SCHEMA. */
+  userData(kind: UserDataKind, address: bigint, value: bigint, step: bigint, count: number | bigint): void {
+    const controlRow = this.#control.rowCount - 1;
+    this.#writer.userData.append({ controlRow, kind, address, value, step, count });
+  }
+
+  /** User space writes words into memory that IOAS `object` maps. Gives the row. */
+  store(fields: ControlFields, runs: readonly WordRun[], gapPs = CONTROL_GAP_PS): number {
+    const row = this.control('user_store', fields, gapPs);
+    for (const { address, value, step, count } of runs) this.userData('words', address, value, step, count);
+    return row;
   }
 
   /** Maps a region of the device's DMA-API address space before the trace begins. */

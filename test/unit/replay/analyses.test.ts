@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import type { DmaColumns, ResultColumns } from '../../../src/hw/unit.ts';
-import { DmaOutcome } from '../../../src/hw/unit.ts';
+import { allocateBatch, DmaOutcome } from '../../../src/hw/unit.ts';
 import { Random } from '../../../src/random.ts';
 import type { Analysis, AnalysisContext } from '../../../src/replay/analyses/analysis.ts';
 import { invalidationStats, tallyDifference, tallyUnit } from '../../../src/replay/analyses/caches.ts';
@@ -11,7 +11,6 @@ import { latencyOverTime } from '../../../src/replay/analyses/latency-over-time.
 import { span } from '../../../src/replay/analyses/span.ts';
 import { throughput } from '../../../src/replay/analyses/throughput.ts';
 import type { ControlCall } from '../../../src/replay/control-call.ts';
-import { allocateResults } from '../../../src/replay/dma-chunk.ts';
 import { formatPacing, PacingClock } from '../../../src/replay/pacing.ts';
 import { emptyAccount } from '../../../src/stack/kernel/scheduler.ts';
 import { Histogram, percentile } from '../../../src/stats/histogram.ts';
@@ -23,7 +22,7 @@ const context: AnalysisContext = { devices: [testDevice(0, {}), testDevice(1, {}
 /** A batch of random rows; about one in eight faults. */
 function batch(seed: number, rows: number): [DmaColumns, ResultColumns] {
   const random = new Random(seed);
-  const results = allocateResults(rows);
+  const { results } = allocateBatch(rows);
   const input: DmaColumns = {
     rowCount: rows,
     notBefore: new Float64Array(rows),

@@ -20,6 +20,8 @@ test.each([
   ['IOMMU_IOAS_UNMAP', 'unmap'],
   ['VFIO_IOMMU_UNMAP_DMA', 'unmap'],
   ['dma_free', 'unmap'],
+  ['IOMMU_HWPT_INVALIDATE', 'unmap'],
+  ['user_store', 'map'],
   ['VFIO_DEVICE_ATTACH_IOMMUFD_PT', 'domain change'],
   ['VFIO_DEVICE_DETACH_IOMMUFD_PT', 'domain change'],
   ['VFIO_GROUP_SET_CONTAINER', 'domain change'],

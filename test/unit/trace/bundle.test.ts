@@ -152,7 +152,7 @@ test('a file of another stream is refused by its columns', async () => {
 });
 
 test.each([
-  ['formatVersion: 2 is newer than 1, the newest this program reads', { formatVersion: 2 }],
+  ['formatVersion: 3 is newer than 2, the newest this program reads', { formatVersion: 3 }],
   ['formatVersion: "x" is no format version', { formatVersion: 'x' }],
   ["lostEvent: unknown key, did you mean 'lostEvents'?", { lostEvent: 2 }],
   [

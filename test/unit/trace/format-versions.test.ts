@@ -13,5 +13,7 @@ test.each(versions)('a bundle of format version %d is still read as it was writt
   const control = [...bundle.stream('control').rows()].map(({ op, iova, afterDma }) => `${op} ${iova} ${afterDma}`);
   const dma = [...bundle.stream('dma-0').rows()].map(({ iova, bytes, flags }) => `${iova} ${bytes} ${flags}`);
   const frames = [...bundle.stream('frames').rows()].map(({ controlRow, pfn }) => `${controlRow} ${pfn}`);
-  expect({ control, dma, frames }).toMatchSnapshot();
+  const given = bundle.optionalStream('user-data')?.rows() ?? [];
+  const userData = [...given].map((row) => `${row.controlRow} ${row.kind} ${row.address} ${row.value} ${row.count}`);
+  expect({ control, dma, frames, ...(userData.length === 0 ? {} : { userData }) }).toMatchSnapshot();
 });

@@ -11,7 +11,18 @@ import { validateBundle } from '../../../src/trace/validate.ts';
 
 const recipes = new URL('../../../workloads/recipes/', import.meta.url).pathname;
 /** Recipes whose requests all go to one unit; that of `switches` spreads over units and tables. */
-const kinds = ['churn', 'legacy-container', 'mdev-access', 'migration', 'ring', 'scatter', 'strided', 'tenants'];
+const kinds = [
+  'ats',
+  'churn',
+  'legacy-container',
+  'mdev-access',
+  'migration',
+  'nested',
+  'ring',
+  'scatter',
+  'strided',
+  'tenants',
+];
 /** Ops that map for a device or, on an iommufd or container, for the devices attached to it. */
 const MAPS: ReadonlySet<string> = new Set(['dma_map', 'dma_alloc', 'IOMMU_IOAS_MAP', 'VFIO_IOMMU_MAP_DMA']);
 /** Regions small enough for a test. */
@@ -19,6 +30,7 @@ const small: Record<string, readonly string[]> = {
   'legacy-container': ['regionBytes=33554432'],
   'mdev-access': ['regionBytes=1048576'],
   migration: ['regionBytes=1048576'],
+  nested: ['regionBytes=1048576'],
   scatter: ['regionBytes=1048576'],
 };
 
@@ -29,7 +41,9 @@ async function synthesized(kind: string, set: readonly string[] = []): Promise<s
 }
 
 test('there is a recipe of every kind', () => {
-  expect(readdirSync(recipes).sort()).toEqual([...kinds, 'switches'].sort().map((kind) => `${kind}.json`));
+  expect(readdirSync(recipes).sort()).toEqual(
+    [...kinds, 'nested-switches', 'pasid', 'pri', 'switches'].map((kind) => `${kind}.json`).sort(),
+  );
 });
 
 test.each(kinds)('a %s bundle is sound and marked synthetic', async (kind) => {
@@ -48,7 +62,29 @@ test.each(kinds)('the same %s recipe gives the same bytes, another seed gives ot
   expect(await manifestOf(['seed=99'])).not.toBe(first);
 });
 
-test.each(kinds)('every request of a %s bundle lies in a live mapping with the right to it', async (kind) => {
+test.each(['pasid', 'pri'])('a %s bundle is sound, its devices have ATS, and it names its kernel', async (name) => {
+  const path = await synthesized(name);
+  expect(validateBundle(path)).toEqual({ valid: true, problems: [] });
+  const { manifest } = BundleReader.open(path);
+  expect(manifest.topology.devices.every(({ ats, pri }) => ats && pri === (name === 'pri'))).toBe(true);
+  expect(manifest.origin.kernelProfile).toBe('v7.3');
+});
+
+test('a demand bundle maps nothing itself, and takes memory away after what used it', async () => {
+  const bundle = BundleReader.open(await synthesized('pri'));
+  const control = [...bundle.stream('control').rows()];
+  expect(control.filter(({ op }) => op === 'IOMMU_IOAS_MAP')).toEqual([]);
+  const queues = control.filter(({ op }) => op === 'IOMMU_FAULT_QUEUE_ALLOC');
+  expect(queues.map(({ length }) => length)).toEqual([4096n, 4096n]);
+  const unmaps = control.filter(({ op }) => op === 'IOMMU_IOAS_UNMAP');
+  expect(unmaps).toHaveLength(32);
+  expect(unmaps.every(({ afterDma }) => afterDma > 0)).toBe(true);
+});
+
+/** A guest's own tables map what requests ask for: test/property/nested-replay.test.ts. */
+const mappedByKernel = kinds.filter((kind) => kind !== 'nested');
+
+test.each(mappedByKernel)('every request of a %s bundle lies in a live mapping with the right to it', async (kind) => {
   const bundle = BundleReader.open(await synthesized(kind));
   // An untimed replay by sequence: mapped pages per device; what maps a context maps its devices.
   const mapped = new Map<string, number>();

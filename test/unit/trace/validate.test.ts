@@ -55,6 +55,26 @@ test.each<[string, Partial<BundleContent>, string]>([
     'error control.arrow 1 waits for DMA row 0, which comes later',
   ],
   [
+    'user data of another event',
+    { rows: [{ ...map, userData: [['vtd_s1', 0, 0, 0, 48]] }, dma, unmap] },
+    'error user-data.arrow 0 vtd_s1 belongs to no dma_map',
+  ],
+  [
+    'words between words',
+    { rows: [{ kind: 'control', op: 'user_store', context: 1, userData: [['words', 12, 7, 0, 1]] }] },
+    'error user-data.arrow 0 words are not aligned to 8 bytes',
+  ],
+  [
+    'user data that says nothing',
+    { rows: [{ kind: 'control', op: 'user_store', context: 1, userData: [['words', 8, 7, 0, 0]] }] },
+    'error user-data.arrow 0 a count of 0',
+  ],
+  [
+    'user data of no known kind',
+    { rows: [{ kind: 'control', op: 'user_store', context: 1, userData: [['bytes', 8, 7, 0, 1]] }] },
+    "error user-data.arrow - unknown kind 'bytes'",
+  ],
+  [
     'frames of a call that maps nothing',
     { rows: [{ ...unmap, afterDma: 0, frames: [[1, 1, 1]] }] },
     'error frames.arrow 0 control row 0 maps nothing',

@@ -14,4 +14,5 @@ export const PCIE_BENCH = 'pcie-bench/data (Neugebauer et al., SIGCOMM 2018), ra
 /** What all window sweeps of the model rest on. */
 export const BROADWELL_FIT =
   'Fitted on Broadwell (Xeon E5-2630 v4): single-miss penalty and IOTLB reach on its latency sweep, one interval between ' +
-  'walks per direction on its bandwidth sweeps of 64 and 128 bytes. Other machines change the single-miss penalty only.';
+  'walks per direction on its bandwidth sweeps of 64 and 128 bytes. Haswell changes the single-miss penalty only; Ivy Bridge ' +
+  'takes the interval between walks of Sandy Bridge too (its window of 64 MB), with which it shares a platform.';

@@ -3,11 +3,16 @@
  * Capability Register"; Linux drivers/iommu/intel/iommu.h).
  */
 import { CAP_REG, Cap, ECAP_REG, Ecap } from '../../../hw/vtd/registers.ts';
+import type { Tick } from '../../../units.ts';
 
 /** The registers of a unit as the driver uses them. */
 export interface UnitRegisters {
   mmioWrite(register: number, lo: number, hi: number, atTick: number): void;
   mmioRead(register: number): number;
+  /** Registers what runs when the invalidation queue stops with an error: what a poller would read in FSTS. */
+  onQueueError?(handler: (atTick: Tick) => void): void;
+  /** Registers the handler of the page request event interrupt. */
+  onPageRequestEvent?(handler: (atTick: Tick) => void): void;
 }
 
 /** Capabilities in effect: what the registers offer and the mode the unit runs in. */

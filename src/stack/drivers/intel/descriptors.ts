@@ -9,9 +9,15 @@ import {
   DescriptorType,
   GRANULARITY_SHIFT,
   IotlbGranularity,
+  PageResponse,
+  PageResponseValue,
   PasidCacheGranularity,
   PasidIotlbGranularity,
 } from '../../../hw/vtd/layout.ts';
+import type { PageResponseCode } from '../../iommu/ops.ts';
+
+/** LPIG, word 2 bit 2 of a page-group response. */
+const LAST_IN_GROUP = 0x4;
 
 /** [words] Every descriptor is kept as eight u32 words; a 128-bit queue takes the first four. */
 export const BATCH_STRIDE = 8;
@@ -178,6 +184,24 @@ export function pushPasidDeviceTlb(
     (((target.pfSourceId >>> 4) << 20) | pasid) >>> 0,
     addressLow | (order > 0 ? ones.low : 0) | size,
     addressHigh | (order > 0 ? ones.high : 0),
+  );
+}
+
+/** Page-group response: answers all requests of a group of a device. */
+export function pushPageResponse(
+  batch: DescriptorBatch,
+  sourceId: number,
+  pasid: number | undefined,
+  groupId: number,
+  code: PageResponseCode,
+): void {
+  const present = pasid === undefined ? 0 : PageResponse.pasidPresent;
+  const value = PageResponseValue[code] << PageResponse.codeShift;
+  batch.push(
+    ((sourceId << 16) | value | present | DescriptorType.pageGroupResponse) >>> 0,
+    pasid ?? 0,
+    (groupId << PageResponse.groupShift) | LAST_IN_GROUP,
+    0,
   );
 }
 

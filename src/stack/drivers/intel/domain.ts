@@ -65,6 +65,8 @@ export class IntelPagingDomain implements PagingDomain {
   readonly pasidUsers: { readonly info: DeviceInfo; readonly pasid: number }[] = [];
   /** Nested domains on this one, the latest first. */
   readonly children: IntelNestedDomain[] = [];
+  /** Domain ids of nested domains where they share them. */
+  readonly childIds = new UnitDomainIds();
   /** Leaves get the snoop bit (second stage), PASID entries page snoop (first stage). */
   forceSnoop = false;
   dirtyEnabled = false;

@@ -6,7 +6,9 @@ import type { Pasid, SourceId } from '../../../address.ts';
 import { assert } from '../../../assert.ts';
 import { Errno } from '../../../errno.ts';
 import type { PhysicalMemory } from '../../../hw/memory.ts';
+import { NO_ANSWER, type PciConfig, PciRegister } from '../../../hw/pci-function.ts';
 import { ScalableContext } from '../../../hw/vtd/layout.ts';
+import { IopfDevice } from '../../iommu/iopf.ts';
 import {
   type HwInfo,
   HwptAllocFlag,
@@ -15,6 +17,9 @@ import {
   type IommuDomain,
   type IommuDriver,
   type NestedDomain,
+  type PageRequest,
+  type PageRequestGroup,
+  type PageResponseCode,
   type PagingDomain,
   type ReservedRegion,
   type UserData,
@@ -24,6 +29,7 @@ import type { Kernel } from '../../kernel/kernel.ts';
 import { atLeast } from '../../kernel/profile.ts';
 import type { KernelTask } from '../../kernel/task.ts';
 import { contextPlace, type EntryPlace, isPresent, writeScalableContext } from './context-table.ts';
+import { DescriptorBatch, pushPageResponse } from './descriptors.ts';
 import type { DeviceInfo, DeviceProbe } from './device-info.ts';
 import { IntelPagingDomain } from './domain.ts';
 import { hardwareInfo } from './hw-info.ts';
@@ -34,7 +40,7 @@ import { attachPasid, attachPasidIdentity, detachPasid } from './pasid-attach.ts
 import { allocPasidDirectory } from './pasid-table.ts';
 import type { SubmissionObserver } from './qi.ts';
 import { attachIdentity, attachTables, blockTranslation, setAts } from './rid.ts';
-import { isTableDomain } from './table-domain.ts';
+import { isTableDomain, type TableDomain } from './table-domain.ts';
 
 /** Interrupt messages are not remapped by page tables: no device may use these IOVAs (IOAPIC_RANGE). */
 const MSI_REGION: ReservedRegion = { start: 0xfee0_0000n, last: 0xfeef_ffffn, type: 'msi' };
@@ -74,6 +80,13 @@ export class IntelDriver implements IommuDriver {
     this.units = options.units.map(
       (spec, index) => new IntelUnit(options.kernel, options.memory, spec, index, options.onSubmission),
     );
+    for (const { pageRequests } of this.units) {
+      if (pageRequests === undefined) continue;
+      pageRequests.report = (sourceId, request) => this.#deliver(sourceId, request);
+      pageRequests.discardPartial = () => {
+        for (const info of this.#devices.values()) info.iopf?.discardPartial();
+      };
+    }
     this.blockedDomain = { type: 'blocked', driver: this };
     const passThrough = this.units.every((unit) => unit.caps.passThrough);
     this.identityDomain = passThrough ? { type: 'identity', driver: this } : undefined;
@@ -99,18 +112,22 @@ export class IntelDriver implements IommuDriver {
       device,
       unit,
       atsSupported: (probe.ats ?? false) && unit.caps.deviceTlb,
-      invalidateQueueDepth: probe.invalidateQueueDepth ?? 32,
+      invalidateQueueDepth: probe.invalidateQueueDepth ?? queueDepthOf(probe.config),
       physicalFunctionId: probe.physicalFunction ?? 0,
       pasidBits: Math.min(probe.pasidBits ?? 0, unit.caps.pasidBits, MAX_PASID_BITS),
       reserved: probe.reserved ?? [],
+      config: probe.config,
       atsEnabled: false,
       domain: undefined,
       iopfUsers: 0,
+      iopf: undefined,
+      group: probe.group,
       pasidDirectory: undefined,
       pasidDirectoryBits: 0,
       pasids: new Map(),
     };
     this.#devices.set(device, info);
+    if (probe.config !== undefined) unit.functions.set(device.sourceIds[0] as SourceId, probe.config);
     if (!unit.caps.scalable) return;
     allocPasidDirectory(info);
     const flags =
@@ -129,7 +146,10 @@ export class IntelDriver implements IommuDriver {
    * A domain with the mappings of `domain`, now and later, under a domain id of its own: what a user has after building
    * a second table with the same content. Not a kernel operation.
    */
-  twinOf(domain: IntelPagingDomain, unit: IntelUnit): IntelPagingDomain {
+  twinOf(domain: TableDomain, unit: IntelUnit): TableDomain {
+    if (domain instanceof IntelNestedDomain) {
+      return new IntelNestedDomain(this, this.#kernel, domain.parent, domain.config);
+    }
     const { type, stage, nestParent } = domain;
     const options = { type, stage, nestParent, dirtyTracking: false, unit, shares: domain };
     return new IntelPagingDomain(this, this.#kernel, this.#memory, options);
@@ -252,6 +272,7 @@ export class IntelDriver implements IommuDriver {
     const info = this.info(device);
     if (!device.supportsPri || !info.unit.caps.pageRequest) return -Errno.ENODEV;
     info.iopfUsers++;
+    if (info.group !== undefined) info.iopf ??= new IopfDevice(device, info.group);
     return 0;
   }
 
@@ -259,5 +280,41 @@ export class IntelDriver implements IommuDriver {
     const info = this.info(device);
     assert(info.iopfUsers > 0, 'page faults disabled more often than enabled');
     info.iopfUsers--;
+    if (info.iopfUsers > 0) return;
+    info.iopf?.discardPartial();
+    info.iopf = undefined;
   }
+
+  /** A page-group response descriptor (intel_iommu_page_response), submitted by whoever answers. */
+  respondToPageRequests(group: PageRequestGroup, code: PageResponseCode): void {
+    const { unit } = this.info(group.device);
+    this.#kernel.scheduler.start(respondToGroup(unit, group, code));
+  }
+
+  #deliver(sourceId: number, request: PageRequest): void {
+    for (const info of this.#devices.values()) {
+      if (info.device.sourceIds[0] !== sourceId) continue;
+      if (info.iopf !== undefined) {
+        info.iopf.report(request);
+      } else if (request.last) {
+        const handle = { domain: this.blockedDomain };
+        this.respondToPageRequests({ device: info.device, requests: [request], handle }, 'invalid');
+      }
+      return;
+    }
+  }
+}
+
+function* respondToGroup(unit: IntelUnit, group: PageRequestGroup, code: PageResponseCode): KernelTask<void> {
+  const last = group.requests.at(-1);
+  if (last === undefined) return;
+  const batch = new DescriptorBatch(1);
+  pushPageResponse(batch, group.device.sourceIds[0] as number, last.pasid, last.groupId, code);
+  yield* unit.queue.submit(batch);
+}
+
+/** Invalidate queue depth of the ATS capability; 0 there means 32. */
+function queueDepthOf(config: PciConfig | undefined): number {
+  const depth = config?.read(PciRegister.atsCapability) ?? 0;
+  return depth === 0 || depth === NO_ANSWER ? 32 : depth & 31;
 }

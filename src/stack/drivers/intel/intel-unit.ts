@@ -6,12 +6,14 @@ import { addressHigh, addressLow, type DomainId, type Pfn } from '../../../addre
 import { assert } from '../../../assert.ts';
 import { Errno } from '../../../errno.ts';
 import type { PhysicalMemory } from '../../../hw/memory.ts';
+import { NO_ANSWER, type PciConfig, PciRegister } from '../../../hw/pci-function.ts';
 import { GCMD_REG, GlobalCommand, RTADDR_REG, TranslationTableMode } from '../../../hw/vtd/registers.ts';
 import type { Kernel } from '../../kernel/kernel.ts';
 import type { KernelTask } from '../../kernel/task.ts';
 import { readCapabilities, type UnitCapabilities, type UnitRegisters } from './capabilities.ts';
 import { DescriptorBatch, drainBits, pushContextGlobal, pushIotlbGlobal, pushPasidCacheGlobal } from './descriptors.ts';
 import type { EntryAction, EntryStepObserver } from './entry-step.ts';
+import { PageRequestReader } from './prq.ts';
 import { InvalidationQueue, type SubmissionObserver } from './qi.ts';
 
 /** Domain id of pass-through (and SVA) entries (FLPT_DEFAULT_DID); 0 is reserved. */
@@ -35,7 +37,11 @@ export class IntelUnit {
   readonly memory: PhysicalMemory;
   readonly kernel: Kernel;
   readonly queue: InvalidationQueue;
+  /** Only in scalable mode on a unit with page requests. */
+  readonly pageRequests: PageRequestReader | undefined;
   readonly root: Pfn;
+  /** Configuration registers of the devices behind it, by requester id. */
+  readonly functions = new Map<number, PciConfig>();
   /** DR/DW bits of this unit's IOTLB descriptors. */
   readonly drain: number;
   readonly #registers: UnitRegisters;
@@ -62,7 +68,12 @@ export class IntelUnit {
     this.drain = drainBits(this.caps.drainRead, this.caps.drainWrite);
     this.#didUsed = new Uint8Array(2 ** this.caps.domainIdBits);
     this.root = memory.allocFrame();
-    this.queue = new InvalidationQueue(kernel, memory, spec.registers, spec.name, this.caps.wideDescriptors, observer);
+    const isGone = (sourceId: number): boolean =>
+      this.functions.get(sourceId)?.read(PciRegister.vendorId) === NO_ANSWER;
+    const { wideDescriptors } = this.caps;
+    this.queue = new InvalidationQueue(kernel, memory, spec.registers, spec.name, wideDescriptors, observer, isGone);
+    const takesRequests = this.caps.scalable && this.caps.pageRequest;
+    this.pageRequests = takesRequests ? new PageRequestReader(kernel, memory, spec.registers) : undefined;
   }
 
   /** Reports a store to an entry; `piece` -1 = all of it. */
@@ -114,8 +125,9 @@ export class IntelUnit {
     yield* this.queue.submit(batch);
   }
 
-  /** Translation on (iommu_enable_translation). */
+  /** Page request queue, then translation on (intel_iommu_enable_prq, iommu_enable_translation). */
   enableTranslation(): void {
+    this.pageRequests?.enable();
     this.#command |= GlobalCommand.te;
     this.#writeCommand(0);
   }

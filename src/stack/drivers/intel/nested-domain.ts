@@ -28,7 +28,7 @@ export class IntelNestedDomain implements NestedDomain {
   readonly driver: IommuDriver;
   readonly parent: IntelPagingDomain;
   readonly config: VtdS1Config;
-  readonly ids = new UnitDomainIds();
+  readonly ids: UnitDomainIds;
   readonly tags: CacheTags;
   /** Users, as those of a paging domain: the latest first. */
   readonly devices: DeviceInfo[] = [];
@@ -39,8 +39,20 @@ export class IntelNestedDomain implements NestedDomain {
     this.driver = driver;
     this.parent = parent;
     this.config = config;
+    const sharesIds = kernel.profile.behaviours.nestedDomainIds === 'shared';
+    this.ids = sharesIds ? parent.childIds : new UnitDomainIds();
     this.tags = new CacheTags(kernel, true);
     parent.children.unshift(this);
+  }
+
+  /** [4 KiB pages] Top table of the first stage, in the parent's address space. */
+  get firstPage(): number {
+    return pfnFromAddress(this.config.tableAddress);
+  }
+
+  /** Levels of the first stage. */
+  get levels(): number {
+    return this.config.addressWidth === FIVE_LEVEL_WIDTH ? 5 : 4;
   }
 
   attachUnit(unit: IntelUnit): number {
@@ -81,7 +93,7 @@ export class IntelNestedDomain implements NestedDomain {
       this.domainId(info.unit) |
       (caps.walkCoherent ? PasidEntry.pwsnp : 0) |
       (parent.forceSnoop ? PasidEntry.pgsnp : 0);
-    const table = pfnFromAddress(config.tableAddress);
+    const table = this.firstPage;
     words[4] =
       addressLow(table) |
       ((fiveLevel ? 1 : 0) << PasidEntry.fspmShift) |
@@ -110,7 +122,7 @@ export class IntelNestedDomain implements NestedDomain {
 
   *free(): KernelTask<number> {
     yield 0;
-    assert(this.ids.units.length === 0, 'nested domain freed while attached');
+    assert(this.devices.length + this.pasidUsers.length === 0, 'nested domain freed while attached');
     const { children } = this.parent;
     children.splice(children.indexOf(this), 1);
     return 0;

@@ -2,12 +2,13 @@
  * Setting up, tearing down and replacing one PASID entry, with the flushes each needs (VT-d spec 6.2.2.1 and 6.5.3.3;
  * Linux drivers/iommu/intel/pasid.c). Every submission here has its own wait descriptor.
  */
+import type { SourceId } from '../../../address.ts';
 import { Errno } from '../../../errno.ts';
 import { Descriptor, DescriptorType, PagingType, PasidEntry } from '../../../hw/vtd/layout.ts';
 import type { KernelTask } from '../../kernel/task.ts';
 import { clearPresent, type EntryPlace, isPresent, zeroEntry } from './context-table.ts';
 import { DescriptorBatch, pushIotlbDomain, pushPasidCache, pushPasidIotlbAll } from './descriptors.ts';
-import type { DeviceInfo } from './device-info.ts';
+import { type DeviceInfo, isPresent as isDevicePresent } from './device-info.ts';
 import { pushWholeDeviceTlb } from './device-tlb.ts';
 import type { EntryAction } from './entry-step.ts';
 import type { IntelUnit } from './intel-unit.ts';
@@ -55,9 +56,9 @@ export function* submitIotlbDomain(unit: IntelUnit, did: number): KernelTask<voi
   yield* unit.queue.submit(batch);
 }
 
-/** The device's whole TLB (of the PASID), if ATS is on. */
+/** The device's whole TLB (of the PASID), if ATS is on and the device still there (devtlb_invalidation_with_pasid). */
 export function* submitDeviceTlb(info: DeviceInfo, pasid: number): KernelTask<void> {
-  if (!info.atsEnabled) return;
+  if (!info.atsEnabled || !isDevicePresent(info)) return;
   const batch = new DescriptorBatch(1);
   pushWholeDeviceTlb(batch, info, pasid);
   yield* info.unit.queue.submit(batch);
@@ -213,17 +214,24 @@ function* flushReplacedEntry(info: DeviceInfo, did: number, pasid: number, pasid
 }
 
 /**
- * Waits until no page request of the PASID is under way (intel_iommu_drain_pasid_prq), only while faults are routed:
- * a fence, then IOTLB and device TLB, and a wait descriptor with page-request drain.
+ * Waits until no page request of the PASID is under way (intel_iommu_drain_pasid_prq), only while faults are routed: until
+ * the queue's thread has read those in the ring; then a fence, IOTLB and device TLB, and a wait descriptor with
+ * page-request drain; once more after an overflow.
  */
 export function* drainPageRequests(info: DeviceInfo, did: number, pasid: number): KernelTask<void> {
   if (info.iopfUsers === 0) return;
-  const batch = new DescriptorBatch(3);
-  batch.push(DescriptorType.wait | Descriptor.waitFence, 0, 0, 0);
-  if (pasid === 0) pushIotlbDomain(batch, info.unit.drain, did);
-  else pushPasidIotlbAll(batch, did, pasid);
-  if (info.atsEnabled) pushWholeDeviceTlb(batch, info, pasid);
-  yield* info.unit.queue.submit(batch, true);
+  const { pageRequests } = info.unit;
+  if (pageRequests !== undefined) yield* pageRequests.waitForRequests(info.device.sourceIds[0] as SourceId, pasid);
+  for (;;) {
+    const batch = new DescriptorBatch(3);
+    batch.push(DescriptorType.wait | Descriptor.waitFence, 0, 0, 0);
+    if (pasid === 0) pushIotlbDomain(batch, info.unit.drain, did);
+    else pushPasidIotlbAll(batch, did, pasid);
+    if (info.atsEnabled) pushWholeDeviceTlb(batch, info, pasid);
+    yield* info.unit.queue.submit(batch, true);
+    if (pageRequests?.overflowed !== true) return;
+    yield* pageRequests.waitServed();
+  }
 }
 
 /** Which IOTLB descriptor an entry's translations need: VT-d spec 6.5.3.3. */

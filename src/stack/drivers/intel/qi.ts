@@ -7,14 +7,16 @@
  * 3. advance the tail register
  * 4. drop the lock, poll the status word
  * 5. release the slots whose submissions are complete, in ring order
+ * 6. after a time-out of a device TLB (ITE) the unit has aborted its waits: submit again, unless the device is gone
  *
  * APPROX: the real poller takes the queue lock again between two polls; here the lock is free while waiting.
  */
 import { addressHigh, addressLow, type Pfn } from '../../../address.ts';
 import { InvariantError } from '../../../assert.ts';
+import { Errno } from '../../../errno.ts';
 import { type PhysicalMemory, TABLE_FRAME_BASE, WORDS_PER_FRAME } from '../../../hw/memory.ts';
 import { DESCRIPTOR_WORDS_128, DESCRIPTOR_WORDS_256, Descriptor, DescriptorType } from '../../../hw/vtd/layout.ts';
-import { IQA_DW, IQA_REG, IQT_REG } from '../../../hw/vtd/registers.ts';
+import { FaultStatus, FSTS_REG, IQA_DW, IQA_REG, IQERCD_REG, IQH_REG, IQT_REG } from '../../../hw/vtd/registers.ts';
 import type { Tick } from '../../../units.ts';
 import type { Kernel } from '../../kernel/kernel.ts';
 import { Mutex } from '../../kernel/locks.ts';
@@ -27,6 +29,7 @@ export const QUEUE_SLOTS = 256;
 /** Values of a status word (QI_IN_USE, QI_DONE). */
 const STATUS_IN_USE = 1;
 const STATUS_DONE = 2;
+const STATUS_ABORT = 3;
 
 /** One submission as an observer sees it. Valid during the call only. */
 export interface Submission {
@@ -50,10 +53,14 @@ export class InvalidationQueue {
   readonly #unit: string;
   readonly #observer: SubmissionObserver | undefined;
   readonly #lock: Mutex;
-  readonly #ring: Pfn;
+  readonly #ringFrame: Pfn;
   readonly #status: Pfn;
   readonly #descriptorWords: number;
   readonly #tailShift: number;
+  /** True when the device with that requester id was pulled out. */
+  readonly #isGone: (sourceId: number) => boolean;
+  /** Who did not answer an invalidation last. */
+  #silentSource = 0;
   /** Next free slot, and the oldest slot not yet released. */
   #head = 0;
   #tail = 0;
@@ -74,7 +81,10 @@ export class InvalidationQueue {
     unit: string,
     wideDescriptors: boolean,
     observer: SubmissionObserver | undefined,
+    isGone: (sourceId: number) => boolean = () => false,
   ) {
+    this.#isGone = isGone;
+    registers.onQueueError?.((atTick) => this.#onError(atTick));
     this.#kernel = kernel;
     this.#memory = memory;
     this.#registers = registers;
@@ -83,7 +93,7 @@ export class InvalidationQueue {
     this.#lock = new Mutex(kernel.timeline, `${unit} queue`);
     this.#descriptorWords = wideDescriptors ? DESCRIPTOR_WORDS_256 : DESCRIPTOR_WORDS_128;
     this.#tailShift = wideDescriptors ? 5 : 4;
-    this.#ring = memory.allocContiguous(wideDescriptors ? 2 : 1);
+    this.#ringFrame = memory.allocContiguous(wideDescriptors ? 2 : 1);
     this.#status = memory.allocFrame();
   }
 
@@ -92,14 +102,35 @@ export class InvalidationQueue {
     const wide = this.#descriptorWords === DESCRIPTOR_WORDS_256;
     const now = this.#kernel.now;
     this.#registers.mmioWrite(IQT_REG, 0, 0, now);
-    const low = addressLow(this.#ring) | (wide ? IQA_DW | 1 : 0);
-    this.#registers.mmioWrite(IQA_REG, low >>> 0, addressHigh(this.#ring), now);
+    const low = addressLow(this.#ringFrame) | (wide ? IQA_DW | 1 : 0);
+    this.#registers.mmioWrite(IQA_REG, low >>> 0, addressHigh(this.#ringFrame), now);
   }
 
-  /** Submits `batch` with one wait descriptor, waits for it and empties the batch. An empty batch does nothing. */
-  *submit(batch: DescriptorBatch, drainPageRequests = false): KernelTask<void> {
+  /**
+   * Submits `batch` with one wait descriptor, waits for it and empties the batch. An empty batch does nothing. Errors:
+   * ETIMEDOUT when a device TLB did not answer because its device is gone; everything else in the batch is done.
+   */
+  *submit(batch: DescriptorBatch, drainPageRequests = false): KernelTask<number> {
+    if (batch.count === 0) return 0;
+    for (;;) {
+      const waitSlot = yield* this.#ring(batch, drainPageRequests);
+      const status = (this.#status - TABLE_FRAME_BASE) * WORDS_PER_FRAME + waitSlot;
+      if (this.#memory.words[status] === STATUS_IN_USE) yield new StatusWait(this.#memory, this.#status, waitSlot);
+      const outcome = this.#memory.words[status];
+      this.#release();
+      if (outcome === STATUS_DONE || (outcome === STATUS_ABORT && this.#namesGone(batch))) {
+        batch.clear();
+        return outcome === STATUS_DONE ? 0 : -Errno.ETIMEDOUT;
+      }
+      if (outcome !== STATUS_ABORT) {
+        throw new InvariantError(`${this.#unit}: status word of slot ${waitSlot} is not done`);
+      }
+    }
+  }
+
+  /** Writes the batch and its wait descriptor into the ring and rings the doorbell; the wait descriptor's slot. */
+  *#ring(batch: DescriptorBatch, drainPageRequests: boolean): KernelTask<number> {
     const count = batch.count;
-    if (count === 0) return;
     const lock = this.#lock;
     if (!lock.tryAcquire()) yield lock.queue;
     while (this.#freeSlots < count + 2) {
@@ -121,20 +152,49 @@ export class InvalidationQueue {
     if (cost > 0) yield { deltaTicks: cost, bucket: 'submit' };
     const atTick = this.#kernel.now;
     this.#observer?.({ unit: this.#unit, count, words: batch.words.subarray(0, count * BATCH_STRIDE), atTick });
-    batch.clear();
     this.#registers.mmioWrite(IQT_REG, this.#head << this.#tailShift, 0, atTick);
     lock.release();
-    const status = (this.#status - TABLE_FRAME_BASE) * WORDS_PER_FRAME + waitSlot;
-    if (this.#memory.words[status] !== STATUS_DONE) yield new StatusWait(this.#memory, this.#status, waitSlot);
-    if (this.#memory.words[status] !== STATUS_DONE) {
-      throw new InvariantError(`${this.#unit}: status word of slot ${waitSlot} is not done`);
+    return waitSlot;
+  }
+
+  /**
+   * The queue stopped with ITE: takes note of who was silent, lets the queue go on, and marks the waits that the unit had
+   * fetched as aborted (qi_check_fault).
+   *
+   * APPROX: every poller learns it at once; a submission that names a silent device that is gone gives up, all others
+   * are made again. In the kernel whoever reads ITE first decides.
+   */
+  #onError(atTick: Tick): void {
+    const registers = this.#registers;
+    if ((registers.mmioRead(FSTS_REG) & FaultStatus.ite) === 0) return;
+    this.#silentSource = registers.mmioRead(IQERCD_REG + 4) & 0xffff;
+    const fetchedEnd = registers.mmioRead(IQH_REG) >>> this.#tailShift;
+    const memory = this.#memory;
+    const status = (this.#status - TABLE_FRAME_BASE) * WORDS_PER_FRAME;
+    for (let slot = this.#tail; slot !== fetchedEnd; slot = (slot + 1) % QUEUE_SLOTS) {
+      const aborted = this.#submissionSlots[slot] !== 0 && memory.words[status + slot] === STATUS_IN_USE;
+      // Its poller sees the word change, whoever wrote it.
+      if (aborted) memory.hardwareWrite(this.#status, slot, STATUS_ABORT, atTick);
     }
-    this.#release();
+    registers.mmioWrite(FSTS_REG, FaultStatus.ite, 0, atTick);
+  }
+
+  /** True when the batch has a device-TLB descriptor for the device that was silent, and that device is gone. */
+  #namesGone(batch: DescriptorBatch): boolean {
+    if (!this.#isGone(this.#silentSource)) return false;
+    for (let index = 0; index < batch.count; index++) {
+      const word0 = batch.words[index * BATCH_STRIDE] as number;
+      const word1 = batch.words[index * BATCH_STRIDE + 1] as number;
+      const type = word0 & 0xf;
+      if (type === DescriptorType.deviceTlb && (word1 & 0xffff) === this.#silentSource) return true;
+      if (type === DescriptorType.pasidDeviceTlb && word0 >>> 16 === this.#silentSource) return true;
+    }
+    return false;
   }
 
   #writeSlot(slot: number, words: Uint32Array, at: number): void {
     const size = this.#descriptorWords;
-    let target = (this.#ring - TABLE_FRAME_BASE) * WORDS_PER_FRAME + slot * size;
+    let target = (this.#ringFrame - TABLE_FRAME_BASE) * WORDS_PER_FRAME + slot * size;
     const memory = this.#memory.words;
     for (let word = 0; word < size; word++) memory[target++] = words[at + word] as number;
   }
@@ -143,7 +203,7 @@ export class InvalidationQueue {
     const size = this.#descriptorWords;
     const memory = this.#memory.words;
     memory[(this.#status - TABLE_FRAME_BASE) * WORDS_PER_FRAME + slot] = STATUS_IN_USE;
-    const target = (this.#ring - TABLE_FRAME_BASE) * WORDS_PER_FRAME + slot * size;
+    const target = (this.#ringFrame - TABLE_FRAME_BASE) * WORDS_PER_FRAME + slot * size;
     const drain = drainPageRequests ? Descriptor.waitPageRequestDrain : 0;
     memory[target] = DescriptorType.wait | Descriptor.waitStatusWrite | drain;
     memory[target + 1] = STATUS_DONE;
@@ -162,7 +222,7 @@ export class InvalidationQueue {
       // The wait slot is the last of its submission: find it from the oldest slot on.
       let waitSlot = scan;
       while (used[waitSlot] === 0) waitSlot = (waitSlot + 1) % QUEUE_SLOTS;
-      if (memory[status + waitSlot] !== STATUS_DONE) break;
+      if (memory[status + waitSlot] === STATUS_IN_USE) break;
       this.#freeSlots += used[waitSlot] as number;
       used[waitSlot] = 0;
       scan = (waitSlot + 1) % QUEUE_SLOTS;

@@ -6,6 +6,7 @@
  * With any other policy the present entry is replaced by the rules of a PASID's.
  */
 import { Errno } from '../../../errno.ts';
+import { ATS_ENABLE, PciRegister, PRI_ENABLE } from '../../../hw/pci-function.ts';
 import type { IommuDomain } from '../../iommu/ops.ts';
 import type { Kernel } from '../../kernel/kernel.ts';
 import { atLeast, type KernelBehaviours } from '../../kernel/profile.ts';
@@ -176,9 +177,17 @@ function turnsAtsOnAtAttach(kernel: Kernel, info: DeviceInfo): boolean {
   return !atLeast(kernel.profile, 'L615') || !info.unit.caps.scalable;
 }
 
-/** Switches PCI ATS of a device that has it. */
+/**
+ * Switches PCI ATS of a device that has it, and its page requests around it (iommu_enable_pci_caps: PRI, then ATS; off in
+ * the opposite order).
+ */
 export function* setAts(kernel: Kernel, info: DeviceInfo, enable: boolean): KernelTask<void> {
   if (!info.atsSupported || info.atsEnabled === enable) return;
   info.atsEnabled = enable;
+  const { config, device, unit } = info;
+  const pri = device.supportsPri && unit.caps.pageRequest;
+  if (enable && pri) config?.write(PciRegister.priControl, PRI_ENABLE, kernel.now);
+  config?.write(PciRegister.atsControl, enable ? ATS_ENABLE : 0, kernel.now);
+  if (!enable && pri) config?.write(PciRegister.priControl, 0, kernel.now);
   if (kernel.costs.atsConfigure > 0) yield kernel.costs.atsConfigure;
 }

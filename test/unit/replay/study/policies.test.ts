@@ -70,7 +70,14 @@ describe('second-stage tables replaced under load', () => {
     expect(verdictOf(results.get('entry-sync')!)).toContain('no DMA faulted in 32 switches');
     expect(verdictOf(results.get('clear-then-update')!)).toMatch(/DMAs faulted in 32 switches, blackout .* median/);
     const policies = [...results.values()];
-    const one = { workload: '', hardwareProfile: '', kernelProfile: '', pacing: '', identity: null };
+    const one = {
+      workload: '',
+      hardwareProfile: '',
+      kernelProfile: '',
+      pacing: '',
+      identity: null,
+      onFault: 'stop',
+    } as const;
     const order = orderVerdict({ ...one, windowPs: 1, binPs: 1, policies, variants: [] });
     expect(order).toMatchObject({ holds: true });
   });

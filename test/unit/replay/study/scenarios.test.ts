@@ -1,7 +1,10 @@
 import { describe, expect, test } from 'vitest';
-import { parseDuration, parseInjection, parsePolicies } from '../../../../src/replay/study/study-run.ts';
+import { parseDuration, parseInjection, parseOnFault, parsePolicies } from '../../../../src/replay/study/study-run.ts';
+import type { PolicyResult } from '../../../../src/report/study/study-case.ts';
 import { BundleReader } from '../../../../src/trace/reader.ts';
 import { study, switchLoad, syntheticLoad } from '../../../support/switch-study.ts';
+
+const sum = (result: PolicyResult | undefined): PolicyResult['summary'] => result!.summary;
 
 describe('refused switches', () => {
   test.each([
@@ -44,6 +47,37 @@ describe('switches rewritten', () => {
       expect(p50_ns, call).toBeGreaterThan(15_000);
       expect(p50_ns, call).toBeLessThan(30_000);
     }
+  });
+});
+
+describe('devices whose requests fault', () => {
+  const POLICIES = ['detach-attach', 'clear-then-update', 'entry-sync'] as const;
+  const closed = () => switchLoad({ pacing: 'closed', rows: 60_000, devices: 4, switches: 16, regionBytes: 4_194_304 });
+
+  test('under closed pacing they stop until they have a table again, and the trace waits for them', async () => {
+    const load = await closed();
+    const results = await study(load, { policies: POLICIES, gapNs: 20_000 });
+    const going = await study(load, { policies: POLICIES, gapNs: 20_000, onFault: 'continue' });
+    const apart = results.get('detach-attach')!;
+    const hit = apart.switches.filter(({ faulted }) => faulted > 0);
+    expect(hit.length).toBeGreaterThan(8);
+    for (const { blackoutPs, stoppedPs, absentPs } of hit) {
+      expect(stoppedPs).toBeGreaterThan(18_000_000);
+      expect(stoppedPs).toBeLessThan(blackoutPs);
+      expect(blackoutPs).toBeLessThan(absentPs + 700_000);
+    }
+    expect(apart.summary.faulted).toBeLessThan(sum(going.get('detach-attach')).faulted / 4);
+    expect(sum(going.get('detach-attach')).device_stopped.max_ns).toBe(0);
+    expect(sum(results.get('clear-then-update')).blackout.max_ns).toBeLessThan(10_000);
+    expect(sum(results.get('entry-sync'))).toEqual(sum(going.get('entry-sync')));
+  });
+
+  test('a device that was refused and stays blocked goes on when the call has returned', async () => {
+    const load = await switchLoad({ pacing: 'closed', failEvery: 3, devices: 2, switches: 12 });
+    const results = await study(load, { policies: ['detach-attach'] });
+    const refused = results.get('detach-attach')!.switches.filter(({ result }) => result < 0);
+    expect(refused).toHaveLength(4);
+    expect(results.get('detach-attach')!.dmaRows).toBe(24_000);
   });
 });
 
@@ -102,31 +136,112 @@ describe('injected switches', () => {
     expect(results.get('clear-then-update')!.summary.faulted).toBeGreaterThan(0);
   });
 
+  test('mediated devices go to a copy of their IOAS and back', async () => {
+    const load = await switchLoad({ devices: 1, mediated: 3, switches: 1, accessGapNs: 400, gapNs: 20 });
+    const inject = { everyNs: 10_000, kind: 'mdev' } as const;
+    const results = await study(load, { policies: ['detach-attach', 'make-before-break'], inject, gapNs: 2000 });
+    const of = (policy: string) => results.get(policy)!.switches.filter(({ kind }) => kind === 'mdev-access');
+    for (const policy of ['detach-attach', 'make-before-break']) {
+      expect([policy, of(policy).length > 60]).toEqual([policy, true]);
+      expect(of(policy).every(({ result, transition }) => result === 0 && transition === 'SW>SW')).toBe(true);
+    }
+    const refused = (policy: string): number => of(policy).reduce((sum, { faulted }) => sum + faulted, 0);
+    expect(refused('detach-attach')).toBeGreaterThan(60);
+    expect(refused('make-before-break')).toBe(0);
+  });
+
+  test('groups go to a container with the same mappings and back', async () => {
+    const load = await syntheticLoad({
+      name: 'guest',
+      kind: 'container',
+      seed: 7,
+      rows: 40_000,
+      units: 2,
+      devices: 4,
+      regionBytes: 8_388_608,
+      pageBytes: 2_097_152,
+      slots: 4,
+      rounds: 0,
+      gapNs: 20,
+      pacing: 'recorded',
+    });
+    const inject = { everyNs: 100_000, kind: 'container' } as const;
+    const policies = ['detach-attach', 'clear-then-update', 'entry-sync'] as const;
+    const results = await study(load, { policies, inject, kernels: ['v6.12'] });
+    for (const [policy, { switches, diagnostics, lintStale }] of results) {
+      const moves = switches.map(({ kind, result, transition }) => `${kind} ${result} ${transition}`);
+      expect([policy, new Set(moves)]).toEqual([policy, new Set(['legacy-container 0 SS>SS'])]);
+      expect([policy, moves.length > 4, diagnostics, lintStale]).toEqual([policy, true, {}, 0]);
+    }
+    const worst = (policy: string): number => results.get(policy)!.summary.blackout.max_ns!;
+    expect(worst('entry-sync')).toBe(0);
+    expect(worst('clear-then-update')).toBeGreaterThan(1000);
+    expect(worst('detach-attach')).toBeGreaterThan(10 * worst('clear-then-update'));
+  });
+
+  test('mappings that change between injected moves are there wherever the group is', async () => {
+    const load = await syntheticLoad({
+      name: 'guest',
+      kind: 'container',
+      seed: 7,
+      rows: 20_000,
+      devices: 1,
+      regionBytes: 8_388_608,
+      pageBytes: 2_097_152,
+      slots: 4,
+      rounds: 16,
+      gapNs: 20,
+    });
+    const inject = { everyNs: 60_000, kind: 'container' } as const;
+    const results = await study(load, { policies: ['detach-attach', 'make-before-break'], inject });
+    for (const [policy, { switches, diagnostics, lintStale }] of results) {
+      expect([policy, switches.length > 4, diagnostics, lintStale]).toEqual([policy, true, {}, 0]);
+    }
+    expect(results.get('make-before-break')!.summary.faulted).toBe(0);
+    expect(results.get('make-before-break')!.summary.unmapped).toBe(0);
+  });
+
   test('what the command line says of it is checked', () => {
     expect(parseInjection('every=10ms,kind=pasid')).toEqual({ everyNs: 10_000_000, kind: 'pasid' });
     expect(() => parseInjection('kind=rid')).toThrowError(/every=DURATION is missing/);
-    expect(() => parseInjection('every=1ms,kind=bus')).toThrowError(/kind is rid or pasid/);
+    expect(() => parseInjection('every=1ms,kind=bus')).toThrowError(/kind is one of rid, pasid/);
+    expect(parseOnFault('stop')).toBe('stop');
+    expect(() => parseOnFault('halt')).toThrowError(/continue or stop, not 'halt'/);
     expect(() => parseDuration('--user-gap', '5')).toThrowError(/no duration/);
     expect(() => parsePolicies(['entrysync'])).toThrowError(/did you mean 'entry-sync'/);
   });
 });
 
 describe('other interfaces', () => {
-  test('a group that moves between containers is dark while its memory is mapped anew, whatever the policy', async () => {
+  test('a move between containers is dark while memory is mapped anew; as one replace of an IOAS it is not', async () => {
     const blackoutOf = async (regionBytes: number): Promise<number[]> => {
       const load = await switchLoad({ call: 'container-move', regionBytes, switches: 16, gapNs: 40 });
-      const results = await study(load, { policies: ['detach-attach', 'entry-sync'] });
-      for (const result of results.values()) {
-        expect(new Set(result.switches.map(({ kind }) => kind))).toEqual(new Set(['legacy-container']));
-        expect(result.summary.failed).toBe(0);
-        expect(result.diagnostics).toEqual({});
+      const policies = ['detach-attach', 'clear-then-update', 'entry-sync'] as const;
+      // Linux 6.12 gives containers and IOASes second-stage tables.
+      const results = await study(load, { policies, kernels: ['v6.12'] });
+      for (const [policy, { switches, summary, diagnostics, lintStale }] of results) {
+        expect(new Set(switches.map(({ kind }) => kind))).toEqual(new Set(['legacy-container']));
+        expect([policy, switches.length, summary.failed, diagnostics, lintStale]).toEqual([policy, 16, 0, {}, 0]);
       }
+      expect(results.get('entry-sync')!.summary.faulted).toBe(0);
       return [...results.values()].map(({ summary }) => summary.blackout.mean_ns!);
     };
-    const [small, alsoSmall] = await blackoutOf(4_194_304);
-    const [large] = await blackoutOf(16_777_216);
-    expect(alsoSmall).toBe(small);
+    const [small, replaced] = await blackoutOf(4_194_304);
+    const [large, alsoReplaced] = await blackoutOf(16_777_216);
     expect(large).toBeGreaterThan(2 * small!);
+    expect(small).toBeGreaterThan(10 * replaced!);
+    expect(alsoReplaced! / replaced!).toBeCloseTo(1, 0);
+  });
+
+  test('a given gap comes on top of the calls of a container move', async () => {
+    const load = await switchLoad({ call: 'container-move', regionBytes: 4_194_304, switches: 8, gapNs: 40 });
+    const of = async (gapNs?: number): Promise<number> => {
+      const results = await study(load, { policies: ['detach-attach'], gapNs });
+      return results.get('detach-attach')!.summary.blackout.p50_ns!;
+    };
+    const longer = (await of(50_000)) - (await of());
+    expect(longer).toBeGreaterThan(45_000);
+    expect(longer).toBeLessThan(55_000);
   });
 
   test('a mediated device keeps its memory through a replace; detach and attach refuses its driver meanwhile', async () => {

@@ -1,0 +1,91 @@
+/** What the compiled loop takes for granted about the rest of the unit. */
+import { expect, test } from 'vitest';
+import * as Header from '../../../../src/hw/cache-header.ts';
+import { DevicePort, MAX_REQUEST_BYTES, RequestShape } from '../../../../src/hw/device-link.ts';
+import { TABLE_FRAME_BASE, WORDS_PER_FRAME } from '../../../../src/hw/memory.ts';
+import { GROUP_SHIFT } from '../../../../src/hw/set-assoc.ts';
+import { DmaOutcome } from '../../../../src/hw/unit.ts';
+import { BindingKind } from '../../../../src/hw/vtd/binding.ts';
+import { Counter, TimePart } from '../../../../src/hw/vtd/counters.ts';
+import * as Iotlb from '../../../../src/hw/vtd/iotlb.ts';
+import { FsEntry, SsEntry } from '../../../../src/hw/vtd/layout.ts';
+import * as Word from '../../../../src/hw/vtd/plain-rows/words.ts';
+import { PLAIN_ROWS_WASM } from '../../../../src/hw/vtd/plain-rows-binary.ts';
+import { PROT_READ, PROT_WRITE } from '../../../../src/hw/vtd/walker.ts';
+import { compilePlainRows } from '../../../../tools/build-wasm.mjs';
+
+test('the binary is what the sources compile to', async () => {
+  expect(await compilePlainRows()).toContain(PLAIN_ROWS_WASM);
+});
+
+test('numbers of the loop are those of the model', () => {
+  const pairs: Readonly<Record<string, readonly [number, number]>> = {
+    requests: [Word.COUNT_REQUESTS, Counter.iommu_requests],
+    occupancy: [Word.COUNT_PW_OCCUPANCY, Counter.pw_occupancy],
+    reads: [Word.COUNT_MRDS, Counter.iommu_mrds],
+    blocked: [Word.COUNT_MEM_BLOCKED, Counter.iommu_mem_blocked],
+    contextLookup: [Word.COUNT_CONTEXT_LOOKUP, Counter.ctxt_cache_lookup],
+    contextHit: [Word.COUNT_CONTEXT_HIT, Counter.ctxt_cache_hit],
+    pasidLookup: [Word.COUNT_PASID_LOOKUP, Counter.pasid_cache_lookup],
+    pasidHit: [Word.COUNT_PASID_HIT, Counter.pasid_cache_hit],
+    ssLookup: [Word.COUNT_SS_LOOKUP, Counter.ss_nonleaf_lookup],
+    ssHit: [Word.COUNT_SS_HIT, Counter.ss_nonleaf_hit],
+    fsLookup: [Word.COUNT_FS_LOOKUP, Counter.fs_nonleaf_lookup],
+    fsHit: [Word.COUNT_FS_HIT, Counter.fs_nonleaf_hit],
+    iotlbLookup: [Word.COUNT_IOTLB_LOOKUP, Counter.iotlb_lookup],
+    iotlbHit: [Word.COUNT_IOTLB_HIT, Counter.iotlb_hit],
+    relookup: [Word.COUNT_RELOOKUP, Counter['model.iotlb_relookup']],
+    merged: [Word.COUNT_MERGED, Counter['model.merged_misses']],
+    walks: [Word.COUNT_WALKS, Counter['model.page_walks']],
+    walks1: [Word.COUNT_WALKS_1_READ, Counter['model.walks_1_read']],
+    passThrough: [Word.COUNT_PASS_THROUGH, Counter['model.pass_through']],
+    window: [Word.PART_WINDOW, TimePart.window],
+    link: [Word.PART_LINK, TimePart.link],
+    hitTime: [Word.PART_IOTLB_HIT, TimePart.iotlbHit],
+    pageWalk: [Word.PART_PAGE_WALK, TimePart.pageWalk],
+    walkQueue: [Word.PART_WALK_QUEUE, TimePart.walkQueue],
+    memory: [Word.PART_MEMORY, TimePart.memory],
+    hit: [Word.OUTCOME_HIT, DmaOutcome.hit],
+    miss: [Word.OUTCOME_MISS, DmaOutcome.miss],
+    mergedMiss: [Word.OUTCOME_MERGED, DmaOutcome.mergedMiss],
+    passedThrough: [Word.OUTCOME_PASS_THROUGH, DmaOutcome.passThrough],
+    secondStage: [Word.KIND_SECOND_STAGE, BindingKind.secondStage],
+    firstStage: [Word.KIND_FIRST_STAGE, BindingKind.firstStage],
+    passThroughKind: [Word.KIND_PASS_THROUGH, BindingKind.passThrough],
+    spaceShift: [Word.SPACE_SHIFT, GROUP_SHIFT],
+    pageHigh: [Word.PAGE_HIGH_LIMIT, Iotlb.MAX_PAGE_HIGH],
+    protShift: [Word.PROT_SHIFT, Iotlb.VALUE_PROT_SHIFT],
+    sizeShift: [Word.SIZE_SHIFT, Iotlb.VALUE_SIZE_SHIFT],
+    didShift: [Word.DID_SHIFT, Iotlb.VALUE_DID_SHIFT],
+    pfnHigh: [Word.PFN_HIGH_MASK, Iotlb.VALUE_PFN_HIGH],
+    maxRequest: [Word.MAX_REQUEST, MAX_REQUEST_BYTES],
+    step: [Word.SHAPE_STEP, RequestShape.step],
+    serial: [Word.SHAPE_SERIAL, RequestShape.serial],
+    downTotal: [Word.SHAPE_DOWN_TOTAL, RequestShape.downTotal],
+    downStep: [Word.SHAPE_DOWN_STEP, RequestShape.downStep],
+    hold: [Word.SHAPE_HOLD, RequestShape.hold],
+    upFree: [Word.PORT_UP_FREE, DevicePort.upFree],
+    downFree: [Word.PORT_DOWN_FREE, DevicePort.downFree],
+    nextIssue: [Word.PORT_NEXT_ISSUE, DevicePort.nextIssue],
+    frameBase: [Word.FRAME_BASE, TABLE_FRAME_BASE],
+    frameBytes: [Word.FRAME_BYTES, 4 * WORDS_PER_FRAME],
+    read: [Word.PERMISSION_READ, PROT_READ],
+    write: [Word.PERMISSION_WRITE, PROT_WRITE],
+    pageSize: [Word.ENTRY_PAGE_SIZE, SsEntry.pageSize],
+    pageSizeFirst: [Word.ENTRY_PAGE_SIZE, FsEntry.pageSize],
+    ssAccessed: [Word.SS_ACCESSED, SsEntry.accessed],
+    ssDirty: [Word.SS_DIRTY, SsEntry.dirty],
+    fsPresent: [Word.FS_PRESENT, FsEntry.present],
+    fsWrite: [Word.FS_WRITE, FsEntry.write],
+    fsUser: [Word.FS_USER, FsEntry.user],
+    fsAccessed: [Word.FS_ACCESSED, FsEntry.accessed],
+    fsDirty: [Word.FS_DIRTY, FsEntry.dirty],
+  };
+  for (const [name, [ours, theirs]] of Object.entries(pairs)) expect(ours, name).toBe(theirs);
+});
+
+test('no two words of a cache header are the same', () => {
+  const words = Object.entries(Header).filter(([name]) => name.startsWith('CACHE_'));
+  expect(words.length).toBe(Header.CACHE_WORDS + 1);
+  expect(new Set(words.map(([, word]) => word)).size).toBe(words.length);
+});
