@@ -22,7 +22,7 @@ const settings: readonly Setting[] = [
     registers: 'legacy',
     hitless: false,
     usesPasids: false,
-    runs: 500,
+    runs: 420,
   },
   {
     name: 'legacy, hitless',
@@ -47,7 +47,7 @@ const settings: readonly Setting[] = [
     domainFlags: SECOND_STAGE,
     hitless: false,
     usesPasids: true,
-    runs: 500,
+    runs: 420,
   },
   {
     name: 'second stage with PASIDs, entry-sync',
@@ -56,7 +56,7 @@ const settings: readonly Setting[] = [
     domainFlags: SECOND_STAGE,
     hitless: true,
     usesPasids: true,
-    runs: 500,
+    runs: 420,
   },
   {
     name: 'first stage with PASIDs, clear then update',
@@ -64,7 +64,7 @@ const settings: readonly Setting[] = [
     registers: 'server',
     hitless: false,
     usesPasids: true,
-    runs: 500,
+    runs: 420,
   },
   {
     name: 'first stage with PASIDs, stored at once',

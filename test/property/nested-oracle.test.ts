@@ -96,6 +96,6 @@ test.each([
         }
       }
     }),
-    seeded(300),
+    seeded(250),
   );
 });

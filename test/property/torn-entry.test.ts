@@ -140,7 +140,7 @@ describe.each(POLICIES)('%s', (policy) => {
   });
 });
 
-const RUNS = 1200;
+const RUNS = 1000;
 test(seededTitle('DMA during a rewrite sees one of the enumerated entries', RUNS), () => {
   let torn = 0;
   fc.assert(

@@ -18,12 +18,12 @@ const INSTANT = ['queue.doorbellNs=0', 'queue.fetchNs=0', 'queue.executeNs=0', '
 const SCALABLE = ['pasidCache.entries=64'];
 
 const settings: readonly Setting[] = [
-  { name: 'legacy, 4 and 3 levels', mode: 'legacy', levels: [4, 3], set: [], runs: 2000 },
-  { name: 'legacy, 5 and 4 levels, slow walks', mode: 'legacy', levels: [5, 4], set: SLOW, runs: 1000 },
-  { name: 'scalable, 4 levels', mode: 'scalable', levels: [4, 4], set: SCALABLE, runs: 2500 },
-  { name: 'scalable, 5 and 3 levels, slow walks', mode: 'scalable', levels: [5, 3], set: SLOW, runs: 1500 },
-  { name: 'scalable, 3 and 5 levels, one walker, in order', mode: 'scalable', levels: [3, 5], set: SERIAL, runs: 1000 },
-  { name: 'scalable, queue without delay', mode: 'scalable', levels: [4, 5], set: INSTANT, runs: 1000 },
+  { name: 'legacy, 4 and 3 levels', mode: 'legacy', levels: [4, 3], set: [], runs: 1500 },
+  { name: 'legacy, 5 and 4 levels, slow walks', mode: 'legacy', levels: [5, 4], set: SLOW, runs: 800 },
+  { name: 'scalable, 4 levels', mode: 'scalable', levels: [4, 4], set: SCALABLE, runs: 2000 },
+  { name: 'scalable, 5 and 3 levels, slow walks', mode: 'scalable', levels: [5, 3], set: SLOW, runs: 1200 },
+  { name: 'scalable, 3 and 5 levels, one walker, in order', mode: 'scalable', levels: [3, 5], set: SERIAL, runs: 800 },
+  { name: 'scalable, queue without delay', mode: 'scalable', levels: [4, 5], set: INSTANT, runs: 800 },
 ];
 
 function property(setting: Setting, seen: Record<string, number>, defect: WorldDefect = {}) {
