@@ -51,7 +51,7 @@ export class PciFunction implements PciConfig {
   /** False once the function was pulled out: reads answer all ones, messages stay unanswered. */
   present = true;
   /** Called when ATS is switched on or off. */
-  onAtsChange: ((enabled: boolean) => void) | undefined;
+  onAtsChange: ((enabled: boolean, atTick: Tick) => void) | undefined;
   #atsControl = 0;
   #priControl = 0;
 
@@ -86,13 +86,13 @@ export class PciFunction implements PciConfig {
     }
   }
 
-  write(register: number, value: number, _atTick: Tick): void {
+  write(register: number, value: number, atTick: Tick): void {
     if (!this.present) return;
     const { ats, pri } = this.capabilities;
     if (register === PciRegister.atsControl && ats) {
       const before = this.atsEnabled;
       this.#atsControl = value & ATS_ENABLE;
-      if (this.atsEnabled !== before) this.onAtsChange?.(this.atsEnabled);
+      if (this.atsEnabled !== before) this.onAtsChange?.(this.atsEnabled, atTick);
     } else if (register === PciRegister.priControl && pri) {
       this.#priControl = value & PRI_ENABLE;
     }

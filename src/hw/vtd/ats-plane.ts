@@ -75,6 +75,7 @@ export class AtsPlane {
       const endpoint = this.#endpoints[device];
       let end = row + 1;
       while (end < to && end - row < RUN_ROWS && devices[end] === device) end++;
+      if (endpoint?.abandoned === true) this.#resume(endpoint);
       if (endpoint?.function.atsEnabled !== true) {
         const reached = this.#plain.translate(input, row, end, limit, out);
         if (reached < end) return reached;
@@ -181,6 +182,7 @@ export class AtsPlane {
   /** The device goes on after a page request: what it issues next comes after the answer. */
   #resume(endpoint: Endpoint): void {
     endpoint.pageWait = PageWait.none;
+    endpoint.abandoned = false;
     const { links, lastIssue } = this.#shared;
     const { device, fromTick } = endpoint;
     const next = (device << 2) + DevicePort.nextIssue;

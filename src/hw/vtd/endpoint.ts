@@ -80,6 +80,8 @@ export class Endpoint {
   fromTick = 0;
   /** {@link PageWait}. */
   pageWait: number = PageWait.none;
+  /** ATS was switched, at {@link fromTick}, while a page request was open: the piece starts over, not before that. */
+  abandoned = false;
   /** {@link PageResponseValue} of the answer. */
   pageCode: number = PageResponseValue.success;
   pageRetries = 0;
@@ -106,9 +108,12 @@ export class Endpoint {
     this.tlb = new DeviceTlb(geometry);
     this.requests = new ServerPool(timing.translationWindow);
     // A cache that was switched off is empty when it comes back (PCIe ATS, "Enable" of the ATS Control register).
-    this.function.onAtsChange = () => {
+    this.function.onAtsChange = (_enabled, atTick) => {
       this.tlb.clear();
+      if (this.pageWait === PageWait.none) return;
       this.pageWait = PageWait.none;
+      this.abandoned = true;
+      this.fromTick = atTick;
     };
   }
 

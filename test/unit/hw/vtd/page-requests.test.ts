@@ -4,6 +4,8 @@
  */
 import { expect, test } from 'vitest';
 import { addressHigh, addressLow } from '../../../../src/address.ts';
+import { PciRegister } from '../../../../src/hw/pci-function.ts';
+import { DmaOutcome } from '../../../../src/hw/unit.ts';
 import { FaultReason } from '../../../../src/hw/vtd/fault-reasons.ts';
 import { Descriptor } from '../../../../src/hw/vtd/layout.ts';
 import { PageRequestStatus, PQA_REG, PQH_REG, PQT_REG, PRS_REG } from '../../../../src/hw/vtd/registers.ts';
@@ -92,7 +94,7 @@ function queuedAt(dut: DeviceUnderTest): number {
   return refusedAt(dut) + dut.wire(24) + 100 + 10;
 }
 
-const FAULT = 3;
+const FAULT = DmaOutcome.fault;
 
 test('an absent page is asked for: in the queue at its time, not before', () => {
   const { dut, events } = bench();
@@ -221,6 +223,21 @@ test('a context entry without PRE: the unit answers INVALID itself', () => {
   expect(row.until(queuedAt(dut) + dut.wire(32) + 100)).toBe(true);
   expect(row.outcome).toBe(FAULT);
   expect(dut.unit.counters()['pg_req_posted']).toBe(0);
+});
+
+test('ATS goes off while a request is open: the DMA goes out untranslated, not before that', () => {
+  const { dut, table, source } = bench();
+  const row = new Waiting(dut, { page: PAGE });
+  row.until(5000);
+  table.map(PAGE, 0x700);
+  dut.timeline.schedule(8_000_000, (at) => dut.unit.functionAt(0)?.write(PciRegister.atsControl, 0, at));
+  expect(row.until(8000)).toBe(true);
+  expect((row.out.issueTick[0] as number) / 1000).toBe(8000);
+  expect([row.outcome, row.out.pfn[0]]).toEqual([DmaOutcome.miss, 0x700]);
+  // The answer to the request that was given up is for nobody.
+  dut.submit(10_000, [descriptors.pageResponse(source, 1, 1)]);
+  dut.settle();
+  expect(dut.issue({ page: PAGE, at: 20_000 }).outcome).toBe('hit');
 });
 
 test('a wait with page-request drain is not complete before requests under way are in the queue', () => {
