@@ -10,7 +10,7 @@
  */
 import { CACHE_CLOCK, CACHE_READY, CACHE_TAGS, CACHE_VALUES, LAST_STAMP } from '../../cache-header';
 import { mix, touch } from './cache';
-import { lookUp, miss } from './miss';
+import { lookUp, miss, page } from './miss';
 import { add, addTicks } from './sums';
 import * as Word from './words';
 
@@ -149,6 +149,13 @@ export function run(block: usize, from: i32, to: i32, limit: f64, nextEffect: f6
     let frameHigh = pageHigh;
     let shift = 0;
     const kind = <i32>load<u8>(load<usize>(block, Word.BINDING_KIND * 4) + <usize>slot);
+    // Addresses that are too wide, and the upper half of a first-stage address space, are TypeScript's.
+    const level = <u64>load<u8>(load<usize>(block, Word.BINDING_LEVEL * 4) + <usize>slot);
+    const width = 9 * level - (kind === Word.KIND_SECOND_STAGE ? 0 : 1);
+    if (kind !== Word.KIND_PASS_THROUGH && page(pageLow, pageHigh) >> width !== 0) {
+      stop = Word.STOP_ROW;
+      break;
+    }
     if (kind === Word.KIND_PASS_THROUGH) {
       outcome = Word.OUTCOME_PASS_THROUGH;
       ready += hitTicks;

@@ -35,9 +35,6 @@ export function miss(
   const first = kind === Word.KIND_FIRST_STAGE;
   const rootLevel = <i32>load<u8>(load<usize>(block, Word.BINDING_LEVEL * 4) + <usize>slot);
   if (!first && kind !== Word.KIND_SECOND_STAGE) return -Word.STOP_ROW;
-  // The upper half of a first-stage address space is TypeScript's, as are addresses that are too wide.
-  const widthBits = 9 * rootLevel - (first ? 1 : 0);
-  if ((((<u64>(<u32>high)) << 32) | <u64>(<u32>low)) >> <u64>widthBits !== 0) return -Word.STOP_ROW;
   const iotlb = load<usize>(block, Word.IOTLB_HEADER * 4);
   const headers = block + ((first ? Word.FS_HEADERS : Word.SS_HEADERS) - 2) * 4;
   let stale = load<i32>(iotlb, CACHE_STALE * 4);
@@ -135,8 +132,13 @@ export function miss(
   return entry;
 }
 
+/** A page number of its words. */
+export function page(low: i32, high: i32): u64 {
+  return ((<u64>(<u32>high)) << 32) | <u64>(<u32>low);
+}
+
 function keyLow(low: i32, high: i32, size: i32): i32 {
-  return <i32>((((<u64>(<u32>high)) << 32) | <u64>(<u32>low)) >> <u64>(9 * size));
+  return <i32>(page(low, high) >> <u64>(9 * size));
 }
 
 function keyHigh(space: i32, high: i32, size: i32): i32 {

@@ -13,6 +13,7 @@ import * as Word from '../../../../src/hw/vtd/plain-rows/words.ts';
 import { PLAIN_ROWS_WASM } from '../../../../src/hw/vtd/plain-rows-binary.ts';
 import { PROT_READ, PROT_WRITE } from '../../../../src/hw/vtd/walker.ts';
 import { compilePlainRows } from '../../../../tools/build-wasm.mjs';
+import { DeviceUnderTest } from '../../../support/device-under-test.ts';
 
 test('the binary is what the sources compile to', async () => {
   expect(await compilePlainRows()).toContain(PLAIN_ROWS_WASM);
@@ -89,3 +90,22 @@ test('no two words of a cache header are the same', () => {
   expect(words.length).toBe(Header.CACHE_WORDS + 1);
   expect(new Set(words.map(([, word]) => word)).size).toBe(words.length);
 });
+
+test.each([true, false])(
+  'an address too wide for the tables faults though another device cached it (compiled: %s)',
+  (plainRows) => {
+    const dut = new DeviceUnderTest({ plainRows });
+    const page = 2 ** 27 + 5;
+    const deep = dut.table(4);
+    deep.map(page, 0x777);
+    const [first, second] = dut.sourceIds as [number, number];
+    const shallow = dut.table(3);
+    shallow.map(1, 0x778);
+    dut.contexts.setLegacy(first, deep, 7);
+    dut.contexts.setLegacy(second, shallow, 7);
+    expect(dut.issue({ at: 1000, device: 0, page }).outcome).toBe('miss');
+    expect(dut.issue({ at: 3000, device: 1, page: 1 }).outcome).toBe('miss');
+    expect(dut.issue({ at: 5000, device: 0, page }).outcome).toBe('hit');
+    expect(dut.issue({ at: 7000, device: 1, page })).toMatchObject({ outcome: 'fault', fault: 4 });
+  },
+);
