@@ -10,6 +10,7 @@ import {
 } from '../format.ts';
 import { inferredColumnsText } from '../inferred-columns.ts';
 import type { ReportCase, ReportModel } from '../schema.ts';
+import { translationMeanNs } from '../sections/headline.ts';
 import type { Badge, Provenance, Tile } from './block.ts';
 
 /** Badges of a case; completeness is that of the run. */
@@ -40,7 +41,9 @@ export function sentence({ headline, latency }: ReportCase): string {
 }
 
 /** The numbers of the first screen. */
-export function tiles({ headline, latency, invalidation, timeline, faults }: ReportCase): Tile[] {
+export function tiles(facts: ReportCase): Tile[] {
+  const { headline, latency, invalidation, timeline, faults, device_tlbs: deviceTlbs } = facts;
+  const translationNs = deviceTlbs === undefined ? latency.translation_latency_ns.mean : translationMeanNs(facts);
   const dma = latency.dma_latency_ns;
   const tile = (label: string, value: string, detail: string, alert = false): Tile => ({ label, value, detail, alert });
   return [
@@ -56,7 +59,7 @@ export function tiles({ headline, latency, invalidation, timeline, faults }: Rep
     tile(
       'Translation',
       formatShare(headline.translation_share),
-      `of DMA latency, mean ${formatDuration(latency.translation_latency_ns.mean)}`,
+      `of DMA latency, mean ${formatDuration(translationNs)}`,
     ),
     tile(
       'IOTLB hits',

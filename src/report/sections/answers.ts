@@ -6,6 +6,7 @@
 import { formatByteRate, formatCount, formatDuration, formatQuotient, formatShare, plural } from '../format.ts';
 import { inferredColumnsText } from '../inferred-columns.ts';
 import type { ReportCase } from '../schema.ts';
+import { translationMeanNs } from './headline.ts';
 
 /** A case before its answers and charts are known. */
 export type CaseFacts = Omit<ReportCase, 'answers' | 'charts'>;
@@ -34,17 +35,28 @@ export function answersOf(facts: CaseFacts, assumptionShare: number | null): Ans
   ];
 }
 
-function translationCost({ headline, latency, versus_pass_through: versus }: CaseFacts): Answer {
+function translationCost({
+  headline,
+  latency,
+  device_tlbs: deviceTlbs,
+  versus_pass_through: versus,
+}: CaseFacts): Answer {
   const question = 'What does translation cost?';
   if (headline.translation_share === null) return { question, answered: false, answer: 'No DMA was replayed.' };
   const dma = latency.dma_latency_ns;
   const translation = latency.translation_latency_ns;
+  // With device TLBs most of the translation is over when the request reaches the IOMMU, which is what was measured.
+  const cost =
+    deviceTlbs === undefined
+      ? `${formatDuration(translation.mean)} of ${formatDuration(dma.mean)} on average, ` +
+        `p99 ${formatDuration(translation.p99)} of ${formatDuration(dma.p99)}. `
+      : `${formatDuration(translationMeanNs({ headline, latency }))} of ${formatDuration(dma.mean)} on average, in the ` +
+        'device and in the IOMMU. ';
   return {
     question,
     answered: true,
     answer:
-      `${formatShare(headline.translation_share)} of DMA latency: ${formatDuration(translation.mean)} of ` +
-      `${formatDuration(dma.mean)} on average, p99 ${formatDuration(translation.p99)} of ${formatDuration(dma.p99)}. ` +
+      `${formatShare(headline.translation_share)} of DMA latency: ${cost}` +
       (versus === null
         ? 'A pass-through replay of the same trace is not part of this run.'
         : `Against pass-through of the same trace: mean latency × ${formatQuotient(versus.mean_latency_ratio)}, ` +

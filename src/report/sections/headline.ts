@@ -1,7 +1,7 @@
 /** The numbers of the first screen. */
 import type { CaseData } from '../case-data.ts';
 import { nsFromPs, perSecond, ratio, totalNs } from '../quantities.ts';
-import type { HeadlineSection } from '../schema.ts';
+import type { HeadlineSection, ReportCase } from '../schema.ts';
 import { counterTotal, walkCount } from './caches.ts';
 import { controlClass } from './control-class.ts';
 
@@ -40,4 +40,10 @@ function translationShare({ deviceTlb, time, translationLatency, dmaLatency }: C
   const { iotlbHitPs, contextWalkPs, pageWalkPs, walkQueuePs, windowPs, linkPs, memoryPs } = time;
   const translation = iotlbHitPs + contextWalkPs + pageWalkPs + walkQueuePs + (time.deviceTlbPs ?? 0);
   return ratio(translation, translation + windowPs + linkPs + memoryPs + (time.pageRequestPs ?? 0));
+}
+
+/** [ns] Mean time that translation takes of a DMA, wherever it happens: device TLB, translation requests, IOMMU. */
+export function translationMeanNs({ headline, latency }: Pick<ReportCase, 'headline' | 'latency'>): number | null {
+  const { mean } = latency.dma_latency_ns;
+  return headline.translation_share === null || mean === null ? null : headline.translation_share * mean;
 }
