@@ -1,7 +1,9 @@
 /** `replace`: the same load under each switching policy, and what each disturbs. */
+
 import { availableParallelism } from 'node:os';
 import type { Command } from 'commander';
 import { ConfigError } from '../input-error.ts';
+import { DEFAULT_BATCH_ROWS } from '../replay/batch-rows.ts';
 import { SWITCH_POLICIES } from '../replay/study/policy.ts';
 import { ExitCode } from './exit-code.ts';
 import { withInterrupt } from './interrupt.ts';
@@ -48,7 +50,7 @@ export function registerReplace(program: Command, context: CommandContext): void
     .option('--window <time>', 'shown on each side of a switch', '20us')
     .option('--no-sensitivity', 'leave out the replays with other invalidation latencies')
     .option('--workers <n>', 'worker threads; 0 replays in this thread; all cores when left out')
-    .option('--batch-rows <n>', 'rows handed to the data plane at once; changes no result', '16384')
+    .option('--batch-rows <n>', 'rows handed to the data plane at once; changes no result', String(DEFAULT_BATCH_ROWS))
     .option('--format <formats>', 'html,json,text,md', 'html,json,text,md')
     .option('--force', 'replace an existing study folder')
     .action(async (bundles: string[], options: ReplaceOptions) => {

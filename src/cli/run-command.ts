@@ -1,7 +1,9 @@
 /** `run`: batch replay of bundles, and the report of it. */
+
 import { availableParallelism } from 'node:os';
 import type { Command } from 'commander';
 import { ConfigError } from '../input-error.ts';
+import { DEFAULT_BATCH_ROWS } from '../replay/batch-rows.ts';
 import { ExitCode } from './exit-code.ts';
 import { withInterrupt } from './interrupt.ts';
 import { collect, parseCount, parseNames, parsePacing } from './pacing-option.ts';
@@ -37,7 +39,7 @@ export function registerRun(program: Command, context: CommandContext): void {
     .option('--pace <mode>', "recorded | closed | scale=N; the bundle's default when left out")
     .option('--assumptions', 'replay again with each assumed number moved: what the result rests on')
     .option('--workers <n>', 'worker threads; 0 replays in this thread; all cores when left out')
-    .option('--batch-rows <n>', 'rows handed to the data plane at once; changes no result', '16384')
+    .option('--batch-rows <n>', 'rows handed to the data plane at once; changes no result', String(DEFAULT_BATCH_ROWS))
     .option('--format <formats>', 'html,json,text,md', 'html,json,text,md')
     .option('--force', 'replace an existing run folder')
     .action(async (bundles: string[], options: RunOptions) => {

@@ -2,10 +2,12 @@
  * A run: bundles x hardware x kernels x scenarios, planned, replayed on worker threads or in this thread, and folded. What
  * the user asked for is checked before any work starts; what a job does is data in the result.
  */
+
 import { BundleReader } from '../trace/reader.ts';
 import type { Manifest } from '../trace/schema.ts';
 import { foldAssumptions } from './assumptions/fold.ts';
 import { type MovableProfile, planAssumptions } from './assumptions/plan.ts';
+import { DEFAULT_BATCH_ROWS } from './batch-rows.ts';
 import type { JobExecutor } from './executor.ts';
 import { foldOutcomes, runExitCode } from './fold.ts';
 import { type PlannedWorkload, planJobs, uniqueNames } from './plan.ts';
@@ -14,9 +16,6 @@ import { DEFAULT_KERNEL, hardwareForRun, kernelForRun, type RunProfile, splitOve
 import { scenarioOf, studyScenario } from './scenario.ts';
 import { planShards, shardFacts } from './shards.ts';
 import type { StudySpec } from './study/protocol.ts';
-
-/** [rows] Rows per call of the data plane unless told otherwise: the fastest of those measured. */
-export const DEFAULT_BATCH_ROWS = 4096;
 
 /** What to run. */
 export interface RunOptions {

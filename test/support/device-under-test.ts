@@ -102,6 +102,8 @@ export interface DeviceUnderTestOptions {
   readonly profile?: unknown;
   /** See VtdUnitOptions. */
   readonly plainRows?: boolean;
+  /** Rows in columns of the unit's own memory, as in a replay. */
+  readonly unitColumns?: boolean;
   /** Changes the resolved profile: geometries that need no decoding. */
   readonly config?: (resolved: VtdConfig) => VtdConfig;
   /** Devices with ATS, and whether they can ask for pages; ATS is on once {@link DeviceUnderTest.enableAts} was called. */
@@ -119,6 +121,7 @@ export class DeviceUnderTest {
   readonly #ring: Pfn;
   readonly #status: Pfn;
   readonly #words: number;
+  readonly #unitColumns: boolean;
   #tail = 0;
   #waits = 0;
 
@@ -144,6 +147,7 @@ export class DeviceUnderTest {
     });
     this.config = config;
     const scalable = options.scalable === true;
+    this.#unitColumns = options.unitColumns ?? false;
     this.contexts = new TestContextTables(this.memory, scalable);
     this.#words = scalable ? 8 : 4;
     this.#ring = this.memory.allocContiguous(scalable ? 2 : 1);
@@ -165,7 +169,7 @@ export class DeviceUnderTest {
 
   /** Runs DMA rows in order, events in between at their ticks. */
   run(rows: readonly TestDma[]): TestOutcome[] {
-    const { input, out } = columns(rows);
+    const { input, out } = this.#unitColumns ? inColumnsOf(this.unit, rows) : columns(rows);
     let at = 0;
     while (at < rows.length) {
       at = this.unit.translate(input, at, rows.length, this.timeline.next, out);
@@ -283,6 +287,20 @@ export function columns(rows: readonly TestDma[]): { input: DmaColumns; out: Res
     input.iova[2 * at + 1] = Math.floor(row.page / 1048576);
   });
   return { input, out: emptyResults(count) };
+}
+
+/** As {@link columns}, in the unit's memory. */
+function inColumnsOf(unit: VtdUnit, rows: readonly TestDma[]): { input: DmaColumns; out: ResultColumns } {
+  const { input: heap } = columns(rows);
+  const { input, results } = unit.columns(rows.length);
+  input.rowCount = rows.length;
+  input.notBefore.set(heap.notBefore);
+  input.device.set(heap.device);
+  input.pasid.set(heap.pasid);
+  input.iova.set(heap.iova);
+  input.bytes.set(heap.bytes);
+  input.flags.set(heap.flags);
+  return { input, out: results };
 }
 
 /** Room for outcomes. */

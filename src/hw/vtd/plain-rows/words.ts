@@ -85,8 +85,6 @@ export const LEAF_LOW = 62;
 export const LEAF_HIGH = 63;
 export const PATH_SLOT = 64;
 export const PATH_PROT = 70;
-/** By device, bytes: 1 = its rows are never plain. */
-export const NOT_PLAIN = 76;
 /** Where 4 KiB pages were found last, by the top bits of the mixed key: saves scanning the set. Right shift of the mix. */
 export const HINTS = 76;
 export const HINT_SHIFT = 77;

@@ -137,7 +137,8 @@ export const V2_BANDWIDTH: TableRun = {
     notes: [
       'Ivy Bridge writes are up to 14 % further apart than Broadwell writes although one miss takes 3 % longer: nothing in ' +
         'the latency curve tells the interval between walks, which belongs to the platform. With the single-miss penalty ' +
-        'alone the model would be 9 to 11 % low on Ivy Bridge writes of 512 pages and more.',
+        'alone the model would be 9 to 11 % low on Ivy Bridge writes of 512 pages and more. No Ivy Bridge bandwidth is in ' +
+        'its interval; that it is Sandy Bridge’s is a rule of the model that these curves suggested.',
     ],
   }),
 };

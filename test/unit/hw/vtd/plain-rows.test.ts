@@ -1,4 +1,5 @@
 /** What the compiled loop takes for granted about the rest of the unit. */
+import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import * as Header from '../../../../src/hw/cache-header.ts';
 import { DevicePort, MAX_REQUEST_BYTES, RequestShape } from '../../../../src/hw/device-link.ts';
@@ -83,6 +84,24 @@ test('numbers of the loop are those of the model', () => {
     fsDirty: [Word.FS_DIRTY, FsEntry.dirty],
   };
   for (const [name, [ours, theirs]] of Object.entries(pairs)) expect(ours, name).toBe(theirs);
+});
+
+test('no two words of the block share a place', () => {
+  const text = readFileSync(new URL('../../../../src/hw/vtd/plain-rows/words.ts', import.meta.url), 'utf8');
+  const [ints, ticks] = text
+    .slice(text.indexOf('/** Int32 words'), text.indexOf('/** Counter numbers'))
+    .split('/** Float64');
+  const numbers = (part: string): [string, number][] =>
+    [...part.matchAll(/export const (\w+) = (\d+);/g)].map(([, name, value]) => [name as string, Number(value)]);
+  const lengths: Readonly<Record<string, number>> = { SS_HEADERS: 4, FS_HEADERS: 4, PATH_SLOT: 6, PATH_PROT: 6 };
+  const taken = numbers(ints as string).flatMap(([name, first]) =>
+    Array.from({ length: lengths[name] ?? 1 }, (_, at) => first + at),
+  );
+  for (const [name, first] of numbers(ticks as string))
+    if (name !== 'BLOCK_LENGTH') taken.push(2 * first, 2 * first + 1);
+  expect(taken.length).toBeGreaterThan(90);
+  expect(new Set(taken).size).toBe(taken.length);
+  expect(Math.max(...taken)).toBeLessThan(2 * Word.BLOCK_LENGTH);
 });
 
 test('no two words of a cache header are the same', () => {
