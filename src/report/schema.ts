@@ -237,7 +237,11 @@ const bottleneckSchema = z
       .array(
         z.strictObject({
           resource: z.string(),
-          utilisation_share: z.number().describe('Time in use over the span, of the busiest of its kind.'),
+          utilisation_share: z
+            .number()
+            .describe(
+              'Time in use over the span, of the busiest of its kind; a little over 1 where use reaches beyond the span.',
+            ),
           bound_bytes_per_s: measure.describe('Throughput over utilisation: what it would carry if it were used up.'),
           detail: z.string(),
         }),

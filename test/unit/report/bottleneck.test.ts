@@ -2,9 +2,12 @@
 import { describe, expect, test } from 'vitest';
 import type { Pacing } from '../../../src/replay/protocol.ts';
 import { runReplay } from '../../../src/replay/run.ts';
+import { reportDocument } from '../../../src/report/document/document.ts';
 import { buildReport } from '../../../src/report/model.ts';
 import type { ReportCase } from '../../../src/report/schema.ts';
+import { reportText } from '../../../src/report/text.ts';
 import { type ControlEvent, type DmaRow, writeTestBundle } from '../../support/replay-bundle.ts';
+import { jobResult, runResult } from '../../support/run-result-builder.ts';
 
 const PAGES = 4096;
 const REQUESTS = 6000;
@@ -101,4 +104,21 @@ test('identity has link and window of the devices', async () => {
     [256, 13, 24],
     [512, 12, 24],
   ]);
+});
+
+test('more use than the span holds is in the data; only what is shown ends at all of a resource', () => {
+  const job = jobResult();
+  const { model } = buildReport(runResult([{ ...job, spanPs: job.spanPs / 1000 }]));
+  const [facts] = model.cases;
+  const [first] = facts!.bottleneck!.resources;
+  const throughput = facts!.headline.throughput_bytes_per_s!;
+  expect(first!.utilisation_share).toBeGreaterThan(10);
+  expect(first!.bound_bytes_per_s).toBeLessThan(throughput / 10);
+  const answer = facts!.answers.find(({ question }) => question === 'What limits the rate?')!.answer;
+  expect(answer).toContain(`${first!.resource}, 100.0 % in use`);
+  const rate = /: (\S+ \S+) of at most (\S+ \S+)\. /.exec(answer);
+  expect(rate?.[1]).toBe(rate?.[2]);
+  const lines = reportText(model, reportDocument(model)).split('\n');
+  const line = lines.find((one) => one.startsWith(`${first!.resource} `) && one.includes(' 100.0 % '));
+  expect(line).toContain(rate?.[2]);
 });
