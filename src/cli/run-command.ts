@@ -72,7 +72,8 @@ export function registerRun(program: Command, context: CommandContext): void {
         }
       });
       const written = await writeRunFolder(result.run, options.output, target);
-      for (const failure of result.run.failures) context.console.talk(`failed: ${failure.key}: ${failure.error}`);
+      const failures = [...result.run.failures, ...(result.run.assumptions?.missing ?? [])];
+      for (const { key, error } of failures) if (error !== null) context.console.talk(`failed: ${key}: ${error}`);
       const [first, ...others] = written.filter((path) => REPORT_PAGES.includes(path));
       const also = others.length === 0 ? '' : ` (also ${others.join(', ')})`;
       context.console.talk(`report: ${options.output}/${first}${also}`);

@@ -3,7 +3,7 @@ import { ConfigError, InputError } from '../input-error.ts';
 import type { JobOutcome } from './protocol.ts';
 
 /** Exit code of a job that failed by itself. */
-const JOB_FAILED = 1;
+export const JOB_FAILED = 1;
 
 /** The outcome of job `key` that ended with `error`. */
 export function failedOutcome(key: string, error: unknown): JobOutcome {

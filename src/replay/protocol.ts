@@ -309,7 +309,20 @@ export interface AssumedNumber {
   readonly unmoved: string | null;
 }
 
-/** Replays of the run's jobs with assumed numbers moved. A moved number without a variant changes nothing. */
+/** A replay with assumed numbers moved that has no result. */
+export interface MissingVariant {
+  readonly key: string;
+  /** Index into {@link AssumptionResult.numbers}; -1 = all of them at once. */
+  readonly number: number;
+  readonly side: 'slow' | 'fast';
+  /** Why it failed; null when it was not finished. */
+  readonly error: string | null;
+}
+
+/**
+ * Replays of the run's jobs with assumed numbers moved. A moved number changes nothing on a side that has neither a variant
+ * nor a missing replay: there the move leaves the profile as it was.
+ */
 export interface AssumptionResult {
   /** By which times, costs and sizes were multiplied and divided. */
   readonly factor: number;
@@ -321,8 +334,8 @@ export interface AssumptionResult {
     /** In the order of the run's jobs, of the jobs that use the profile. */
     readonly jobs: readonly JobResult[];
   }[];
-  /** Keys of replays that have no result. */
-  readonly missing: readonly string[];
+  /** Replays that have no result. */
+  readonly missing: readonly MissingVariant[];
 }
 
 /** The whole run, before presentation. */

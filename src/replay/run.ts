@@ -10,6 +10,7 @@ import { type MovableProfile, planAssumptions } from './assumptions/plan.ts';
 import { DEFAULT_BATCH_ROWS } from './batch-rows.ts';
 import type { JobExecutor } from './executor.ts';
 import { foldOutcomes, runExitCode } from './fold.ts';
+import { JOB_FAILED } from './job-failure.ts';
 import { type PlannedWorkload, planJobs, uniqueNames } from './plan.ts';
 import type { JobOutcome, JobSpec, Pacing, RunResult, WorkloadIdentity } from './protocol.ts';
 import { DEFAULT_KERNEL, hardwareForRun, kernelForRun, type RunProfile, splitOverrides } from './run-profiles.ts';
@@ -72,13 +73,18 @@ export async function runReplay(options: RunOptions): Promise<RunOutcome> {
     const outcomes = all.slice(0, plan.jobs.length);
     const interrupted = options.signal?.aborted === true;
     const run = foldOutcomes({ ...plan, toolVersion: options.toolVersion }, outcomes);
-    const exitCode = runExitCode(outcomes, interrupted);
+    const exitCode = runExitCode(outcomes, interrupted) || failedVariants(all.slice(plan.jobs.length));
     if (assumptions === undefined) return { run, interrupted, exitCode };
     const byKey = new Map(compared.map(({ key }, index) => [key, all[plan.jobs.length + index] as JobOutcome]));
     return { run: { ...run, assumptions: foldAssumptions(assumptions, byKey) }, interrupted, exitCode };
   } finally {
     await executor.close();
   }
+}
+
+/** A replay that only compares has failed as a job, whatever its error: what the user asked for was replayed before. */
+function failedVariants(outcomes: readonly JobOutcome[]): number {
+  return outcomes.some(({ status }) => status === 'failed') ? JOB_FAILED : 0;
 }
 
 /** The jobs of a run and what the result says about its inputs. */

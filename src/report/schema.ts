@@ -237,7 +237,11 @@ const bottleneckSchema = z
       .array(
         z.strictObject({
           resource: z.string(),
-          utilisation_share: z.number().describe('Time in use over the span, of the busiest of its kind.'),
+          utilisation_share: z
+            .number()
+            .describe(
+              'Time in use over the span, of the busiest of its kind; a little over 1 where use reaches beyond the span.',
+            ),
           bound_bytes_per_s: measure.describe('Throughput over utilisation: what it would carry if it were used up.'),
           detail: z.string(),
         }),
@@ -258,7 +262,9 @@ const versusPassThroughSchema = z
 const assumptionMetricSchema = z.strictObject({
   metric: z.string(),
   base: measure,
-  all_slow: measure.describe('With every assumed number that has a scale on its slower side at once.'),
+  all_slow: measure.describe(
+    'With every assumed number that has a scale on its slower side at once; null when that replay has no result.',
+  ),
   all_fast: measure,
   share: measure.describe(
     'How far the metric follows all assumed numbers: |log(all_slow / all_fast)| over 2 log(factor), at most 1.',
@@ -281,13 +287,18 @@ const assumptionSchema = z
           effects: z.array(
             z.strictObject({
               metric: z.string(),
-              slow_change: z.number().describe('Share of the metric by which it changes; 0 = not at all.'),
-              fast_change: z.number(),
+              slow_change: measure.describe(
+                'Share of the metric by which it changes; 0 = not at all, null = that replay has no result.',
+              ),
+              fast_change: measure,
             }),
           ),
         }),
       )
       .describe('Moved one at a time; largest effect first.'),
+    missing: z
+      .array(z.strictObject({ replay: z.string(), error: z.string().nullable() }))
+      .describe('Replays without a result, and why they failed; an error of null = not finished.'),
   })
   .describe('What the case rests on, from replays with assumed numbers moved; null when the run did not ask for it.');
 

@@ -33,7 +33,7 @@ test('what a small run rests on, in words and as a picture', async () => {
         { number: -1, side: 'slow', jobs: [leanResult(jobResult({ ...shape, seed: 9 }))] },
         { number: -1, side: 'fast', jobs: [leanResult(jobResult({ ...shape, seed: 10 }))] },
       ],
-      missing: ['one'],
+      missing: [{ key: 'one', number: 0, side: 'fast', error: 'RangeError: test' }],
     },
   });
   const document = reportDocument(resting.model);

@@ -22,18 +22,19 @@ function tornado({ numbers }: AssumptionSection, name: string, metric: string): 
   const moved = numbers
     .map(({ path, effects }) => {
       const effect = effects.find((one) => one.metric === metric);
-      return { path, slow: effect?.slow_change ?? 0, fast: effect?.fast_change ?? 0 };
+      return { path, slow: effect?.slow_change ?? null, fast: effect?.fast_change ?? null };
     })
-    .map((bar) => ({ ...bar, reach: Math.max(Math.abs(bar.slow), Math.abs(bar.fast)) }))
+    .map((bar) => ({ ...bar, reach: Math.max(Math.abs(bar.slow ?? 0), Math.abs(bar.fast ?? 0)) }))
     .filter(({ reach }) => reach > 0)
     .sort((a, b) => b.reach - a.reach);
   if (moved.length === 0) return [];
   const reach = moved[0]!.reach;
   const bars = moved.filter((bar) => bar.reach > reach * LEAST_OF_LARGEST).slice(0, MOST_NUMBERS);
-  const rows = bars.flatMap(({ path, slow, fast }) => [
-    { number: path, side: 'slower', change: slow },
-    { number: path, side: 'faster', change: fast },
-  ]);
+  const rows = bars.flatMap(({ path, slow, fast }) =>
+    [['slower', slow] as const, ['faster', fast] as const].flatMap(([side, change]) =>
+      change === null ? [] : [{ number: path, side, change }],
+    ),
+  );
   const title = `${metricName(metric)}: change when one assumed number moves`;
   const named = title.charAt(0).toUpperCase() + title.slice(1);
   return [

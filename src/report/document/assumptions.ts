@@ -1,7 +1,15 @@
 /** What a case rests on, in words and tables. */
-import { formatByteRate, formatCount, formatDuration, formatQuotient, formatShare, plural } from '../format.ts';
+import {
+  formatByteRate,
+  formatCount,
+  formatDuration,
+  formatQuotient,
+  formatShare,
+  NOT_AVAILABLE,
+  plural,
+} from '../format.ts';
 import type { AssumptionSection, ReportCase, ReportModel } from '../schema.ts';
-import { moves } from '../sections/assumptions.ts';
+import { moves, reach, rests } from '../sections/assumptions.ts';
 import { type Block, figures, type Section, words } from './block.ts';
 
 /** Numbers listed by name; the others are in `report.json`. */
@@ -30,7 +38,8 @@ function metricValue(metric: string, value: number | null): string {
 }
 
 /** A relative change with its sign: `+12.5 %`, `0`; `≈ 0` below a hundredth of a percent. */
-export function formatChange(change: number): string {
+export function formatChange(change: number | null): string {
+  if (change === null) return NOT_AVAILABLE;
   if (change === 0) return '0';
   if (Math.abs(change) < 1e-4) return '≈ 0';
   return `${change > 0 ? '+' : '−'}${formatShare(Math.abs(change))}`;
@@ -40,7 +49,8 @@ export function formatChange(change: number): string {
 export function assumptionChapter(model: ReportModel, { assumptions }: ReportCase): Section[] {
   const card = model.model_card.assumptions;
   if (assumptions === null || card === null) return [];
-  const still = assumptions.numbers.filter(({ effects }) => !effects.some(moves)).length;
+  const still = assumptions.numbers.filter(({ effects }) => effects.every(rests)).length;
+  const unknown = assumptions.numbers.filter(({ effects }) => !effects.some(moves) && !effects.every(rests)).length;
   const blocks: Block[] = [
     {
       kind: 'paragraph',
@@ -50,7 +60,7 @@ export function assumptionChapter(model: ReportModel, { assumptions }: ReportCas
         'far a metric follows those: 100 % in proportion, 0 % not at all.' +
         (card.missing === 0
           ? ''
-          : ` ${plural(card.missing, 'replay')} did not finish; what they would say is missing.`),
+          : ` ${plural(card.missing, 'replay')} gave no result; what they would say is missing.`),
     },
     { kind: 'charts', names: ['assumptions-dma', 'assumptions-control'] },
     {
@@ -78,10 +88,26 @@ export function assumptionChapter(model: ReportModel, { assumptions }: ReportCas
     numbersTable(assumptions),
     {
       kind: 'paragraph',
-      text: `${plural(still, 'assumed number')} of ${formatCount(assumptions.numbers.length)} moved changed none of these metrics.`,
+      text: `${plural(still, 'assumed number')} of ${formatCount(assumptions.numbers.length)} moved changed none of these metrics.${
+        unknown === 0 ? '' : ` Of ${plural(unknown, 'other')} it is not known: a replay has no result.`
+      }`,
     },
+    ...missingTable(assumptions),
   ];
   return [{ id: 'assumptions', title: 'What the result rests on', blocks }];
+}
+
+function missingTable({ missing }: AssumptionSection): Block[] {
+  if (missing.length === 0) return [];
+  return [
+    {
+      kind: 'table',
+      caption: 'Replays without a result',
+      columns: [words('replay', { code: true }), words('why')],
+      rows: missing.slice(0, LISTED_NUMBERS).map(({ replay, error }) => [replay, error ?? 'not finished']),
+      omitted: Math.max(0, missing.length - LISTED_NUMBERS),
+    },
+  ];
 }
 
 function numbersTable({ numbers }: AssumptionSection): Block {
@@ -99,9 +125,7 @@ function numbersTable({ numbers }: AssumptionSection): Block {
       figures('mean DMA latency', { wideOnly: true }),
     ],
     rows: moving.slice(0, LISTED_NUMBERS).map(({ path, value, unit, slow_value, fast_value, effects }) => {
-      const size = (effect: (typeof effects)[number]): number =>
-        Math.max(Math.abs(effect.slow_change), Math.abs(effect.fast_change));
-      const most = [...effects].sort((a, b) => size(b) - size(a))[0]!;
+      const most = [...effects].sort((a, b) => reach(b) - reach(a))[0]!;
       const latency = effects.find(({ metric }) => metric === 'dma_latency_mean_ns')!;
       return [
         path,

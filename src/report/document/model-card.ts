@@ -55,6 +55,9 @@ export function modelCardChapter(card: ModelCardSection): Section {
 /** The share of the result, or how to have it computed. */
 function effectOnResult({ assumptions, assumption_result_share: share }: ModelCardSection): string {
   if (assumptions === null) return 'What of the result rests on them is computed by `run --assumptions`.';
+  if (share === null) {
+    return 'Replays with them moved do not give a share of mean DMA latency: "What the result rests on" has every metric.';
+  }
   return (
     `${plural(assumptions.replays, 'replay')} with them moved say that ${formatShare(share)} of mean DMA latency rests on ` +
     'them (of the case where it is most): "What the result rests on" has every metric.'

@@ -10,6 +10,7 @@ import {
 } from '../format.ts';
 import type { BottleneckSection, ReportCase } from '../schema.ts';
 import { pageName } from '../sections/answers.ts';
+import { shownUse } from '../sections/bottleneck.ts';
 import { type Fact, figures, type Section, type Table, words } from './block.ts';
 import { LATENCY_COLUMNS, latencyCells } from './latency-columns.ts';
 
@@ -69,12 +70,10 @@ function resourceTable({ resources }: BottleneckSection): Table {
     kind: 'table',
     caption: 'What limits the rate: resources by use',
     columns: [words('resource'), figures('in use'), figures('bound'), words('of what')],
-    rows: resources.map(({ resource, utilisation_share, bound_bytes_per_s, detail }) => [
-      resource,
-      formatShare(utilisation_share),
-      formatByteRate(bound_bytes_per_s),
-      detail,
-    ]),
+    rows: resources.map((resource) => {
+      const { share, boundBytesPerS } = shownUse(resource);
+      return [resource.resource, formatShare(share), formatByteRate(boundBytesPerS), resource.detail];
+    }),
   };
 }
 

@@ -6,6 +6,7 @@
 import { formatByteRate, formatCount, formatDuration, formatQuotient, formatShare, plural } from '../format.ts';
 import { inferredColumnsText } from '../inferred-columns.ts';
 import type { ReportCase } from '../schema.ts';
+import { shownUse } from './bottleneck.ts';
 import { translationMeanNs } from './headline.ts';
 
 /** A case before its answers and charts are known. */
@@ -71,7 +72,7 @@ function limit({ bottleneck, headline }: CaseFacts): Answer {
     return { question, answered: false, answer: 'The run does not carry the limits of its hardware.' };
   }
   const use = (resource: typeof first): string =>
-    `${resource.resource}, ${formatShare(resource.utilisation_share)} in use (${resource.detail})`;
+    `${resource.resource}, ${formatShare(shownUse(resource).share)} in use (${resource.detail})`;
   const rate = formatByteRate(headline.throughput_bytes_per_s);
   const next = second === undefined ? '' : ` Next: ${use(second)}.`;
   return {
@@ -80,7 +81,7 @@ function limit({ bottleneck, headline }: CaseFacts): Answer {
     answer:
       bottleneck.limiting === null
         ? `Nothing that the hardware or one CPU has: the busiest is ${use(first)}. The pace is that of the trace and its dependencies.${next}`
-        : `${use(first)}: ${rate} of at most ${formatByteRate(first.bound_bytes_per_s)}.${next}`,
+        : `${use(first)}: ${rate} of at most ${formatByteRate(shownUse(first).boundBytesPerS)}.${next}`,
   };
 }
 

@@ -56,25 +56,31 @@ export function assumptionSections(run: RunResult, cases: readonly CaseData[]): 
     side,
     cases: new Map(collectCases({ ...run, jobs }).map((data) => [data.key, metricsOf(data)])),
   }));
-  const metricsAt = (key: string, number: number, side: 'slow' | 'fast'): Metrics | undefined =>
-    variants.find((variant) => variant.number === number && variant.side === side)?.cases.get(key);
+  const lost = new Set(assumptions.missing.map(({ number, side }) => `${number} ${side}`));
+  const metricsAt: MetricsAt = (data, number, side) => {
+    if (lost.has(`${number} ${side}`)) return null;
+    const variant = variants.find((one) => one.number === number && one.side === side);
+    return variant === undefined ? metricsOf(data) : (variant.cases.get(data.key) ?? null);
+  };
   return new Map(cases.map((data) => [data.key, sectionOf(data, assumptions, metricsAt)]));
 }
 
-function sectionOf(
-  data: CaseData,
-  assumptions: AssumptionResult,
-  metricsAt: (key: string, number: number, side: 'slow' | 'fast') => Metrics | undefined,
-): AssumptionSection {
+/** Metrics of a case with something moved; as they were where that changes no profile, null without a result. */
+type MetricsAt = (data: CaseData, number: number, side: 'slow' | 'fast') => Metrics | null;
+
+function sectionOf(data: CaseData, assumptions: AssumptionResult, metricsAt: MetricsAt): AssumptionSection {
   const base = metricsOf(data);
-  const [slow, fast] = [metricsAt(data.key, -1, 'slow'), metricsAt(data.key, -1, 'fast')];
+  const [slow, fast] = [metricsAt(data, -1, 'slow'), metricsAt(data, -1, 'fast')];
   const used = (kind: string, profile: string): boolean =>
     profile === (kind === 'hardware' ? data.hardwareProfile : data.kernelProfile);
   const numbers = assumptions.numbers.flatMap((number, index) => {
     if (number.unmoved !== null || !used(number.kind, number.profile)) return [];
-    const at = { slow: metricsAt(data.key, index, 'slow'), fast: metricsAt(data.key, index, 'fast') };
+    const at = { slow: metricsAt(data, index, 'slow'), fast: metricsAt(data, index, 'fast') };
     const effects = ASSUMPTION_METRICS.map((metric): Effect => {
-      const change = (side: 'slow' | 'fast'): number => relativeChange(base[metric], (at[side] ?? base)[metric]);
+      const change = (side: 'slow' | 'fast'): number | null => {
+        const moved = at[side];
+        return moved === null ? null : relativeChange(base[metric], moved[metric]);
+      };
       return { metric, slow_change: change('slow'), fast_change: change('fast') };
     });
     const { profile, path, value, unit } = number;
@@ -84,13 +90,17 @@ function sectionOf(
     metrics: ASSUMPTION_METRICS.map((metric) => ({
       metric,
       base: base[metric],
-      all_slow: slow?.[metric] ?? base[metric],
-      all_fast: fast?.[metric] ?? base[metric],
-      share: restingShare(slow?.[metric] ?? base[metric], fast?.[metric] ?? base[metric], assumptions.factor),
+      all_slow: slow?.[metric] ?? null,
+      all_fast: fast?.[metric] ?? null,
+      share: restingShare(slow?.[metric] ?? null, fast?.[metric] ?? null, assumptions.factor),
       numbers: numbers.filter(({ effects }) => effects.some((effect) => effect.metric === metric && moves(effect)))
         .length,
     })),
     numbers: numbers.sort((a, b) => largestEffect(b.effects) - largestEffect(a.effects)),
+    missing: assumptions.missing.flatMap(({ key, number, error }) => {
+      const moved = assumptions.numbers[number];
+      return moved === undefined || used(moved.kind, moved.profile) ? [{ replay: key, error }] : [];
+    }),
   };
 }
 
@@ -99,13 +109,23 @@ function relativeChange(base: number | null, moved: number | null): number {
   return base === null || base === 0 || moved === null ? 0 : (moved - base) / base;
 }
 
-/** Whether the number moves the metric at all. */
+/** Whether the number is known to move the metric. */
 export function moves({ slow_change, fast_change }: Effect): boolean {
-  return slow_change !== 0 || fast_change !== 0;
+  return reach({ slow_change, fast_change }) > 0;
+}
+
+/** Whether the number is known to leave the metric as it is. */
+export function rests({ slow_change, fast_change }: Effect): boolean {
+  return slow_change === 0 && fast_change === 0;
+}
+
+/** Larger of the changes that are known. */
+export function reach({ slow_change, fast_change }: Omit<Effect, 'metric'>): number {
+  return Math.max(Math.abs(slow_change ?? 0), Math.abs(fast_change ?? 0));
 }
 
 function largestEffect(effects: readonly Effect[]): number {
-  return Math.max(0, ...effects.flatMap((effect) => [Math.abs(effect.slow_change), Math.abs(effect.fast_change)]));
+  return Math.max(0, ...effects.map(reach));
 }
 
 /** Exponent with which the metric follows from one side to the other, at most 1. */

@@ -1,10 +1,13 @@
 /** What a result rests on: moves of assumed numbers, and that only those show an effect that can have one. */
+import { rmSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { movesOf } from '../../../src/replay/assumptions/perturbation.ts';
 import type { SourcedNumber } from '../../../src/replay/protocol.ts';
 import { planRun, type RunOptions, runReplay } from '../../../src/replay/run.ts';
+import { reportDocument } from '../../../src/report/document/document.ts';
 import { buildReport } from '../../../src/report/model.ts';
-import type { AssumptionSection } from '../../../src/report/schema.ts';
+import { type AssumptionSection, reportSchema } from '../../../src/report/schema.ts';
+import { reportText } from '../../../src/report/text.ts';
 import { type ControlEvent, type DmaRow, writeTestBundle } from '../../support/replay-bundle.ts';
 
 const number = (path: string, value: SourcedNumber['value'], unit = ''): SourcedNumber => ({
@@ -71,7 +74,7 @@ async function sectionOf(fields: Partial<RunOptions> = {}): Promise<AssumptionSe
 
 function effect(section: AssumptionSection, path: string, metric: string): readonly [number, number] {
   const found = section.numbers.find((one) => one.path === path)?.effects.find((one) => one.metric === metric);
-  return [found!.slow_change, found!.fast_change];
+  return [found!.slow_change!, found!.fast_change!];
 }
 
 describe('a run of IOTLB hits', () => {
@@ -132,5 +135,61 @@ describe('a run of IOTLB hits', () => {
     expect(said.replays).toBe(assumptions!.variants.length * jobs.length);
     expect(said.replays).toBeLessThanOrEqual((2 * said.numbers + 2) * jobs.length);
     expect(run.jobs.map(({ key }) => key)).toEqual(jobs.map(({ key }) => key));
+  });
+});
+
+describe('replays that fail', () => {
+  /** The bundle is gone while the last `left` jobs are still to come: they cannot open it. */
+  async function failing(left: (jobs: number) => number) {
+    const bundles = [await hitBundle()];
+    const outcome = await runReplay({
+      bundles,
+      hardware: ['vtd-emr'],
+      workers: 0,
+      toolVersion: 'test',
+      assumptions: true,
+      onProgress: (done, total) => {
+        if (done === total - left(total)) rmSync(bundles[0]!, { recursive: true });
+      },
+    });
+    const { model } = buildReport(outcome.run);
+    expect(reportSchema.safeParse(model).success).toBe(true);
+    return { ...outcome, section: model.cases[0]!.assumptions!, text: reportText(model, reportDocument(model)) };
+  }
+
+  test('of all numbers on one side: no value there, no share, the error in the report and the exit code', async () => {
+    const { run, exitCode, section, text } = await failing(() => 1);
+    expect(exitCode).toBe(1);
+    expect(run.assumptions?.missing).toMatchObject([{ number: -1, side: 'fast' }]);
+    const [{ replay, error }] = section.missing as [AssumptionSection['missing'][number]];
+    expect(replay).toMatch(/@all-fast$/);
+    expect(error).toContain('cannot be read');
+    for (const { metric, base, all_slow, all_fast, share } of section.metrics) {
+      expect([all_fast, share], metric).toEqual([null, null]);
+      if (base !== null) expect(all_slow, metric).not.toBeNull();
+    }
+    expect(text).toContain('@all-fast');
+    expect(text).toContain('cannot be read');
+  });
+
+  test('of single numbers: their effect is unknown, not zero; sides that are not replayed stay zero', async () => {
+    const { run, exitCode, section, text } = await failing((total) => total - 1);
+    expect(exitCode).toBe(1);
+    const { missing, numbers } = run.assumptions!;
+    const lost = new Set(missing.map(({ number: index, side }) => `${numbers[index]?.path} ${side}`));
+    expect(section.missing).toHaveLength(missing.length);
+    const planned = new Set<boolean>();
+    for (const { path, effects } of section.numbers) {
+      for (const side of ['slow', 'fast'] as const) {
+        const expected = lost.has(`${path} ${side}`) ? null : 0;
+        for (const one of effects) expect(one[`${side}_change`], `${path} ${side}`).toBe(expected);
+        planned.add(expected === null);
+      }
+    }
+    expect(planned).toEqual(new Set([true, false]));
+    const still = section.numbers.filter(({ effects }) =>
+      effects.every((one) => one.slow_change === 0 && one.fast_change === 0),
+    );
+    expect(text).toContain(`${still.length} assumed numbers of ${section.numbers.length} moved changed none`);
   });
 });
