@@ -6,6 +6,7 @@
  * APPROX: it maps whole blocks, each at a user address of its own, and never takes one back by itself.
  */
 import { Errno } from '../errno.ts';
+import { MAX_PAGE_REQUEST_WINDOW } from '../hw/vtd/config.ts';
 import type { IommufdContext } from '../stack/iommufd/context.ts';
 import type { Fault } from '../stack/iommufd/fault.ts';
 import { ioasMap } from '../stack/iommufd/ioas-commands.ts';
@@ -18,8 +19,8 @@ import type { Diagnostics } from './diagnostics.ts';
 /** [bytes] struct iommu_hwpt_pgfault and struct iommu_hwpt_page_response. */
 const FAULT_BYTES = 40;
 const RESPONSE_BYTES = 8;
-/** [bytes] What one read takes. */
-const READ_BYTES = 16 * FAULT_BYTES;
+/** [bytes] What one read takes: any group, since one that does not fit is never handed out. */
+const READ_BYTES = MAX_PAGE_REQUEST_WINDOW * FAULT_BYTES;
 /** IOMMU_PGFAULT_FLAGS_LAST_PAGE. */
 const LAST_PAGE = 2;
 /** IOMMUFD_PAGE_RESP_*. */
