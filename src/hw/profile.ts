@@ -12,7 +12,7 @@ import { applyOverrides, decodeStrict, deepFreeze } from '../decode.ts';
 import { ticksFromNs } from '../units.ts';
 import type { LinkTiming } from './device-link.ts';
 import type { CacheGeometry } from './set-assoc.ts';
-import type { EndpointTiming, VtdConfig } from './vtd/config.ts';
+import { type EndpointTiming, MAX_PAGE_REQUEST_WINDOW, type VtdConfig } from './vtd/config.ts';
 
 const BASIS = z.enum(['M', 'P', 'D', 'S', 'X', 'A']);
 
@@ -121,7 +121,7 @@ export const HARDWARE_PROFILE_SCHEMA = z.object({
     /** Arrival of an invalidation to its answer leaving, requests under way aside. */
     invalidationNs: nanoseconds,
     invalidationTimeoutNs: nanoseconds,
-    pageRequestWindow: sourced(z.int().min(1).max(512)),
+    pageRequestWindow: sourced(z.int().min(1).max(MAX_PAGE_REQUEST_WINDOW)),
     pageRequestRetries: countOrNone,
     pageRequestWriteNs: nanoseconds,
   }),

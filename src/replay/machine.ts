@@ -138,7 +138,14 @@ export class Machine {
     process.files.limit = DESCRIPTOR_LIMIT;
     this.calls = new MachineCalls(
       new DmaApiCalls((device) => this.#dmaApiOf(device), this.diagnostics),
-      new VfioCalls(this.kernel, process, (device) => this.#vfioDevice(device), this.diagnostics, this.memory),
+      new VfioCalls(
+        this.kernel,
+        process,
+        (device) => this.#vfioDevice(device),
+        this.diagnostics,
+        this.memory,
+        bundle.stream('control').file,
+      ),
       { bind: (device) => this.#bind(device), unbind: (device) => this.#unbind(device) },
     );
     this.originTick = this.kernel.now;

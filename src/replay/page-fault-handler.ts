@@ -6,6 +6,7 @@
  * APPROX: it maps whole blocks, each at a user address of its own, and never takes one back by itself.
  */
 import { Errno } from '../errno.ts';
+import { MAX_PAGE_REQUEST_WINDOW } from '../hw/vtd/config.ts';
 import type { IommufdContext } from '../stack/iommufd/context.ts';
 import type { Fault } from '../stack/iommufd/fault.ts';
 import { ioasMap } from '../stack/iommufd/ioas-commands.ts';
@@ -18,8 +19,8 @@ import type { Diagnostics } from './diagnostics.ts';
 /** [bytes] struct iommu_hwpt_pgfault and struct iommu_hwpt_page_response. */
 const FAULT_BYTES = 40;
 const RESPONSE_BYTES = 8;
-/** [bytes] What one read takes. */
-const READ_BYTES = 16 * FAULT_BYTES;
+/** [bytes] What one read takes: any group, since one that does not fit is never handed out. */
+const READ_BYTES = MAX_PAGE_REQUEST_WINDOW * FAULT_BYTES;
 /** IOMMU_PGFAULT_FLAGS_LAST_PAGE. */
 const LAST_PAGE = 2;
 /** IOMMUFD_PAGE_RESP_*. */
@@ -27,10 +28,26 @@ const RESPONSE_SUCCESS = 0;
 const RESPONSE_INVALID = 1;
 const MAP_FLAGS = MapFlag.fixedIova | MapFlag.writeable | MapFlag.readable;
 
-/** Where a handler's memory lies. */
+/** [bytes] Memory of handlers that no recording places: the upper half of 47-bit user space. ASSUMPTION. */
+const HEAP_BASE = 2n ** 46n;
+
+/** Blocks for the handlers of one process, each its own, in the order they are asked for. */
+export class HandlerHeap {
+  #next = HEAP_BASE;
+
+  /** User address of a new block of `bytes`, a power of two, aligned to its size. */
+  take(bytes: bigint): bigint {
+    const address = (this.#next + bytes - 1n) & ~(bytes - 1n);
+    this.#next = address + bytes;
+    return address;
+  }
+}
+
+/** Where a handler's memory lies; page tables that share a queue share the memory. */
 export interface HandlerMemory {
-  /** [bytes] User address of what backs IOVA 0; page tables that share a queue share the memory. */
-  readonly userBase: bigint;
+  /** [bytes] User address of what backs IOVA 0; undefined = not known, blocks come from the heap. */
+  readonly userBase: bigint | undefined;
+  readonly heap: HandlerHeap;
   /** [bytes] Mapped for one fault; a power of two of at least a page. */
   readonly blockBytes: bigint;
 }
@@ -45,6 +62,8 @@ export class PageFaultHandler {
   readonly #diagnostics: Diagnostics;
   /** Model id of the IOAS that a device (by object id) is attached to with a PASID. */
   readonly #ioasOf: (deviceId: number, pasid: number) => number;
+  /** User address by IOVA of blocks from the heap. */
+  readonly #blocks = new Map<bigint, bigint>();
   #running = false;
 
   constructor(
@@ -110,9 +129,9 @@ export class PageFaultHandler {
 
   /** Memory behind the block of an IOVA, mapped. 0 or a negative errno. */
   *#back(ioasId: number, iova: bigint): KernelTask<number> {
-    const { blockBytes, userBase } = this.#memory;
+    const { blockBytes } = this.#memory;
     const start = iova & ~(blockBytes - 1n);
-    const userVa = userBase + start;
+    const userVa = this.#addressOf(start);
     yield this.#kernel.costs.userFault;
     const { memory } = this.#process;
     if (memory.frameAt(userVa, true) === undefined) {
@@ -124,5 +143,17 @@ export class PageFaultHandler {
     const error = yield* ioasMap(this.#context, this.#process, command);
     // Somebody else's fault has brought the block in.
     return error === -Errno.EEXIST ? 0 : error;
+  }
+
+  /** User address of the block at an IOVA. */
+  #addressOf(start: bigint): bigint {
+    const { blockBytes, heap, userBase } = this.#memory;
+    if (userBase !== undefined) return userBase + start;
+    let address = this.#blocks.get(start);
+    if (address === undefined) {
+      address = heap.take(blockBytes);
+      this.#blocks.set(start, address);
+    }
+    return address;
   }
 }

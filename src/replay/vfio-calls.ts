@@ -5,6 +5,7 @@
  */
 import { PAGE_SIZE } from '../address.ts';
 import type { PhysicalMemory } from '../hw/memory.ts';
+import { InputError } from '../input-error.ts';
 import { HwptAllocFlag } from '../stack/iommu/ops.ts';
 import { IommufdContext } from '../stack/iommufd/context.ts';
 import { getDirtyBitmap, setDirtyTracking } from '../stack/iommufd/dirty-tracking.ts';
@@ -21,6 +22,7 @@ import { attachPt, bindIommufd, detachPt, openCdev } from '../stack/vfio/cdev.ts
 import type { VfioDevice } from '../stack/vfio/device.ts';
 import { VfioDeviceFile } from '../stack/vfio/device-file.ts';
 import { STANDARD_VFIO_BUILD, type VfioProfile, vfioProfile } from '../stack/vfio/profile.ts';
+import { faultBlockProblem } from '../trace/fault-block.ts';
 import { NONE_U32 } from '../trace/schema.ts';
 import { AccessCalls } from './access-calls.ts';
 import { ContainerCalls } from './container-calls.ts';
@@ -28,7 +30,7 @@ import type { CallOutcome } from './control-player.ts';
 import type { ControlRow } from './control-row.ts';
 import type { Diagnostics } from './diagnostics.ts';
 import { hwptUserData, invalidateNested, storeUserWords } from './nested-calls.ts';
-import { PageFaultHandler } from './page-fault-handler.ts';
+import { HandlerHeap, PageFaultHandler } from './page-fault-handler.ts';
 import { UserMappings } from './user-mappings.ts';
 
 /** [bytes] argsz of the VFIO structures, PASID part included. */
@@ -37,8 +39,6 @@ const ATTACH_ARGSZ = 12;
 const ATTACH_PASID_ARGSZ = 16;
 const DETACH_ARGSZ = 8;
 const DETACH_PASID_ARGSZ = 12;
-/** [bytes] User memory of fault handlers of which the recording does not say where it lies. */
-const HANDLER_BASE = 2n ** 46n;
 /** VFIO_DEVICE_ATTACH_PASID. */
 const WITH_PASID = 1;
 const SKIPPED: CallOutcome = { result: 0, skipped: true };
@@ -67,6 +67,9 @@ export class VfioCalls {
   readonly #deviceOf: (device: number) => VfioDevice | undefined;
   readonly #diagnostics: Diagnostics;
   readonly #memory: PhysicalMemory;
+  readonly #heap = new HandlerHeap();
+  /** Where control rows come from, for errors. */
+  readonly #file: string;
   readonly #iommufd: IommufdProfile;
   readonly #vfio: VfioProfile;
   readonly #contexts = new Map<number, OpenContext>();
@@ -81,12 +84,14 @@ export class VfioCalls {
     deviceOf: (device: number) => VfioDevice | undefined,
     diagnostics: Diagnostics,
     memory: PhysicalMemory,
+    file: string,
   ) {
     this.#kernel = kernel;
     this.#process = process;
     this.#deviceOf = deviceOf;
     this.#diagnostics = diagnostics;
     this.#memory = memory;
+    this.#file = file;
     this.#iommufd = iommufdProfile(kernel.profile.version);
     this.#vfio = vfioProfile(kernel.profile.version);
     this.#accesses = new AccessCalls(process, deviceOf, diagnostics);
@@ -315,13 +320,15 @@ export class VfioCalls {
 
   *#allocFaultQueue(row: ControlRow, open: OpenContext): KernelTask<number> {
     const { context } = open;
+    const reason = faultBlockProblem(row.length);
+    if (reason !== undefined) throw new InputError({ file: this.#file, row: row.row, reason });
     const command = { flags: row.flags, outFaultId: 0, outFaultFd: -1 };
     const result = yield* allocFaultQueue(context, command, this.#process.files);
     const fault = context.objects.peek(command.outFaultId, Fault);
     if (result !== 0 || fault === undefined) return result;
     this.#learn(open, row, result, command.outFaultId);
     const blockBytes = row.length > 0n ? row.length : BigInt(PAGE_SIZE);
-    const memory = { userBase: row.userAddress > 0n ? row.userAddress : HANDLER_BASE, blockBytes };
+    const memory = { userBase: row.userAddress > 0n ? row.userAddress : undefined, heap: this.#heap, blockBytes };
     const ioasOf = (deviceId: number, pasid: number): number => open.attached.get(slotKey(deviceId, pasid)) ?? 0;
     // It lives as long as its queue, which it listens to.
     new PageFaultHandler(this.#kernel, this.#process, context, fault, memory, ioasOf, this.#diagnostics);

@@ -22,12 +22,18 @@ const trace = fc.record({
   blockPages: fc.constantFrom(1, 4),
   entries: fc.constantFrom(1, 4, 64),
   slowWake: fc.boolean(),
+  /** [pages] Largest group a device sends: the default, and what the schema allows at least and at most. */
+  window: fc.constantFrom(32, 1, 512),
   steps: fc.array(
     fc.record({
       device: fc.nat(3),
       page: fc.nat(PAGES - 1),
       offset: fc.nat(63),
-      bytes: fc.constantFrom(64, 512, 4096, 12_288),
+      bytes: fc.oneof(
+        { arbitrary: fc.constantFrom(64, 512, 4096, 12_288), weight: 60 },
+        { arbitrary: fc.constant(131_072), weight: 4 },
+        { arbitrary: fc.constant(2_097_152), weight: 1 },
+      ),
       write: fc.boolean(),
       unmap: fc.nat(11),
       gapNs: fc.nat(4000),
@@ -84,7 +90,7 @@ function rowsOf({ devices, withPasid, blockPages, steps }: Trace): (DmaRow | Con
   return rows;
 }
 
-async function replay(bundle: string, { entries, slowWake }: Trace, batchRows: number): Promise<JobResult[]> {
+async function replay(bundle: string, { entries, slowWake, window }: Trace, batchRows: number): Promise<JobResult[]> {
   const { run, exitCode } = await runReplay({
     bundles: [bundle],
     hardware: ['vtd-emr'],
@@ -92,6 +98,7 @@ async function replay(bundle: string, { entries, slowWake }: Trace, batchRows: n
     overrides: [
       `endpoint.deviceTlb.entries=${entries}`,
       `endpoint.deviceTlb.ways=${Math.min(entries, 4)}`,
+      `endpoint.pageRequestWindow=${window}`,
       ...(slowWake ? ['costsNs.userWake.value=40000'] : []),
     ],
     workers: 0,

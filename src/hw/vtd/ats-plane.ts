@@ -68,6 +68,13 @@ export class AtsPlane {
 
   /** See {@link IommuUnit.translate}. @hot */
   translate(input: DmaColumns, from: number, to: number, limit: Tick, out: ResultColumns): number {
+    const reached = this.#rows(input, from, to, limit, out);
+    this.#translator.times.carry();
+    return reached;
+  }
+
+  /** Rows up to the first that has to wait; that row. @hot */
+  #rows(input: DmaColumns, from: number, to: number, limit: Tick, out: ResultColumns): number {
     const { device: devices } = input;
     let row = from;
     while (row < to) {
@@ -75,7 +82,7 @@ export class AtsPlane {
       const endpoint = this.#endpoints[device];
       let end = row + 1;
       while (end < to && end - row < RUN_ROWS && devices[end] === device) end++;
-      if (endpoint?.abandoned === true) this.#resume(endpoint);
+      if (endpoint?.abandoned === true) this.#startOver(endpoint);
       if (endpoint?.function.atsEnabled !== true) {
         const reached = this.#plain.translate(input, row, end, limit, out);
         if (reached < end) return reached;
@@ -84,7 +91,6 @@ export class AtsPlane {
       }
       row = end;
     }
-    this.#translator.times.carry();
     return to;
   }
 
@@ -177,6 +183,12 @@ export class AtsPlane {
     else this.#giveUp(endpoint, port);
     this.#answer(endpoint, low, high, granted, row, out);
     return true;
+  }
+
+  /** The piece that waited for a page never went out; it is offered again. */
+  #startOver(endpoint: Endpoint): void {
+    this.#translator.times.low[TimePart.link]! -= endpoint.arrivalTick - endpoint.issueTick;
+    this.#resume(endpoint);
   }
 
   /** The device goes on after a page request: what it issues next comes after the answer. */
@@ -286,6 +298,7 @@ export class AtsPlane {
 
   /** A row recorded as translation request or translated: as it is; the answer to a request fills the device TLB. */
   #recorded(endpoint: Endpoint, input: DmaColumns, row: number, limit: Tick, out: ResultColumns): boolean {
+    this.#translator.denied = false;
     if (this.#plain.translate(input, row, row + 1, limit, out) === row) return false;
     const flags = input.flags[row]!;
     if ((flags & DmaFlag.translationRequest) === 0) return true;
@@ -293,7 +306,7 @@ export class AtsPlane {
     endpoint.times.translation.record(out.doneTick[row]! - out.issueTick[row]!);
     const outcome = out.outcome[row]!;
     if (outcome === DmaOutcome.fault) {
-      endpoint.denied++;
+      if (this.#translator.denied) endpoint.denied++;
       return true;
     }
     const low = (input.iova[2 * row]! >>> 12) | (input.iova[2 * row + 1]! << 20);

@@ -38,6 +38,9 @@ export interface QueueTiming {
   readonly statusTicks: number;
 }
 
+/** [requests] Largest {@link EndpointTiming.pageRequestWindow} that a profile may state. ASSUMPTION: 2 MiB in 4 KiB pages. */
+export const MAX_PAGE_REQUEST_WINDOW = 512;
+
 /** An endpoint that translates for itself (ATS), and may ask for pages (PRI). */
 export interface EndpointTiming {
   /** undefined = no endpoint has a device TLB. */

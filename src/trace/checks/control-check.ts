@@ -1,5 +1,7 @@
 /** Checks `control.arrow`, `frames.arrow` and `initial.arrow`. */
 import { nsFromWords } from '../../units.ts';
+import { readU64 } from '../columns.ts';
+import { faultBlockProblem } from '../fault-block.ts';
 import type { BundleReader } from '../reader.ts';
 import { CONTROL_OPS, type ControlOp, DATA_FRAME_LIMIT, type Manifest, NONE_U32 } from '../schema.ts';
 import { OrderCheck } from './order-check.ts';
@@ -70,6 +72,10 @@ export function checkControl(bundle: BundleReader, problems: FileProblems): Cont
       rowOps.push(op ?? '');
       if (op === undefined) problems.error(row, 'op', () => `op code ${columns.op[i]} is not in the dictionary`);
       if (op === 'lost_events') problems.warning(row, 'lost', () => 'events were lost here');
+      if (op === 'IOMMU_FAULT_QUEUE_ALLOC') {
+        const problem = faultBlockProblem(readU64(columns.length, i));
+        if (problem !== undefined) problems.error(row, 'length', () => problem);
+      }
       if (op !== undefined && MAPPING_OPS.has(op as ControlOp)) maps[row] = 1;
       const device = columns.device[i]!;
       if (device !== NONE_U32 && device >= devices.length) {

@@ -3,6 +3,7 @@ import { mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { HandlerHeap } from '../../../src/replay/page-fault-handler.ts';
 import type { JobResult } from '../../../src/replay/protocol.ts';
 import { runReplay } from '../../../src/replay/run.ts';
 import { reportDocument } from '../../../src/report/document/document.ts';
@@ -161,6 +162,31 @@ describe('a guest with demand paging', () => {
     expect(job.deviceTlb?.endpoints.every(({ pageGroups }) => pageGroups === 0)).toBe(true);
     expect(job.faults.length).toBeGreaterThan(0);
   });
+});
+
+it('a fault block that is no power of two of at least a page ends the job with file and row', async () => {
+  const bundle = await writeTestBundle({
+    mode: 'scalable',
+    devices: [{ driver: 'vfio-pci', ats: true, pri: true }],
+    rows: [
+      { kind: 'control', op: 'open_iommufd', context: 0 },
+      { kind: 'control', op: 'IOMMU_FAULT_QUEUE_ALLOC', context: 0, length: 12_288, recordedObject: 1 },
+    ],
+  });
+  const options = { bundles: [bundle], hardware: ['vtd-emr'], kernels: ['v7.3'], workers: 0, toolVersion: '1.2.3' };
+  const { run: result, exitCode } = await runReplay(options);
+  expect(exitCode).toBe(3);
+  expect(result.failures[0]?.error).toMatch(/control\.arrow: row 1: a fault block of 12288 bytes/);
+});
+
+it('blocks of fault handlers that no recording places lie apart, aligned to their size', () => {
+  const heap = new HandlerHeap();
+  const sizes = [4096n, 2_097_152n, 4096n, 16_384n];
+  const blocks = sizes.map((bytes) => ({ start: heap.take(bytes), bytes }));
+  for (const [index, { start, bytes }] of blocks.entries()) {
+    expect(start % bytes).toBe(0n);
+    for (const other of blocks.slice(0, index)) expect(start).toBeGreaterThanOrEqual(other.start + other.bytes);
+  }
 });
 
 it('no unit passes by what another one’s page request brings about', async () => {

@@ -60,6 +60,16 @@ test.each<[string, Partial<BundleContent>, string]>([
     'error user-data.arrow 0 vtd_s1 belongs to no dma_map',
   ],
   [
+    'a fault block that is no power of two',
+    { rows: [{ kind: 'control', op: 'IOMMU_FAULT_QUEUE_ALLOC', context: 1, length: 12_288 }] },
+    'error control.arrow 0 a fault block of 12288 bytes is not a power of two of at least a page',
+  ],
+  [
+    'a fault block smaller than a page',
+    { rows: [{ kind: 'control', op: 'IOMMU_FAULT_QUEUE_ALLOC', context: 1, length: 2048 }] },
+    'error control.arrow 0 a fault block of 2048 bytes is not a power of two of at least a page',
+  ],
+  [
     'words between words',
     { rows: [{ kind: 'control', op: 'user_store', context: 1, userData: [['words', 12, 7, 0, 1]] }] },
     'error user-data.arrow 0 words are not aligned to 8 bytes',

@@ -238,6 +238,18 @@ describe('what the entries let in', () => {
     expect([translated?.outcome, translated?.pfn]).toEqual(['passThrough', 0x777]);
   });
 
+  test('a recorded request is denied when the page is refused, not when the device is', () => {
+    const { dut, table, source } = bench();
+    dut.issue({ page: 0x9000, flags: DmaFlag.translationRequest });
+    expect(dut.unit.counters()['model.device_tlb_denied']).toBe(1);
+    dut.contexts.setLegacy(source, table, DID);
+    dut.submit(3000, [descriptors.contextGlobal()]);
+    dut.settle();
+    const refused = dut.issue({ page: 0x1000, at: 9000, flags: DmaFlag.translationRequest });
+    expect(refused.fault).toBe(FaultReason.deviceTlbDisabled);
+    expect(dut.unit.counters()['model.device_tlb_denied']).toBe(1);
+  });
+
   test('from a device without ATS they are refused', () => {
     const { dut } = bench();
     for (const flags of [DmaFlag.translationRequest, DmaFlag.translated]) {

@@ -6,6 +6,7 @@ import { expect, test } from 'vitest';
 import { addressHigh, addressLow } from '../../../../src/address.ts';
 import { PciRegister } from '../../../../src/hw/pci-function.ts';
 import { DmaOutcome } from '../../../../src/hw/unit.ts';
+import { TimePart } from '../../../../src/hw/vtd/counters.ts';
 import { FaultReason } from '../../../../src/hw/vtd/fault-reasons.ts';
 import { Descriptor } from '../../../../src/hw/vtd/layout.ts';
 import { PageRequestStatus, PQA_REG, PQH_REG, PQT_REG, PRS_REG } from '../../../../src/hw/vtd/registers.ts';
@@ -234,6 +235,8 @@ test('ATS goes off while a request is open: the DMA goes out untranslated, not b
   expect(row.until(8000)).toBe(true);
   expect((row.out.issueTick[0] as number) / 1000).toBe(8000);
   expect([row.outcome, row.out.pfn[0]]).toEqual([DmaOutcome.miss, 0x700]);
+  // What was to go out the first time never did.
+  expect(Number(dut.unit.times.total(TimePart.link)) / 1000).toBeCloseTo(dut.wire(24) + 100, 6);
   // The answer to the request that was given up is for nobody.
   dut.submit(10_000, [descriptors.pageResponse(source, 1, 1)]);
   dut.settle();
