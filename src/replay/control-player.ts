@@ -35,8 +35,8 @@ export interface DmaProgress {
   unitOf(device: number): number;
   /** [ps] Completion of a row of a unit; 0 = long ago, -1 = not issued. */
   doneTick(unitIndex: number, row: number): number;
-  /** Asks for {@link ControlPlayer.dmaDone} once the row has been issued. */
-  stopAfter(unitIndex: number, row: number): void;
+  /** Asks for {@link ControlPlayer.dmaDone} once the row has been issued: `waiting` cannot start before. */
+  stopAfter(unitIndex: number, row: number, waiting: ControlRow): void;
 }
 
 /** What a player needs. */
@@ -166,7 +166,7 @@ export class ControlPlayer {
     const nodes = this.#byDma.get(key);
     if (nodes === undefined) this.#byDma.set(key, [node]);
     else nodes.push(node);
-    dma.stopAfter(unitIndex, row.afterDma - 1);
+    dma.stopAfter(unitIndex, row.afterDma - 1, row);
   }
 
   readonly #waiterReady = (waiter: ControlNode): void => this.#ready(waiter);

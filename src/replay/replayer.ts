@@ -28,6 +28,12 @@ const SLICE_ROWS = 65536;
 const SLICE_EVENTS = 8192;
 /** Events of the timeline without any row getting on, after which the replay is given up. */
 const STALL_EVENTS = 20_000_000;
+/** Calls that give a device tables, or are on the way to it. */
+const ATTACHES: ReadonlySet<string> = new Set([
+  'VFIO_DEVICE_ATTACH_IOMMUFD_PT',
+  'VFIO_GROUP_SET_CONTAINER',
+  'VFIO_GROUP_GET_DEVICE_FD',
+]);
 
 /** Thrown when rows are left and nothing can happen any more; the message says where. */
 export class ReplayStalledError extends Error {
@@ -70,6 +76,8 @@ export class Replayer {
   readonly #feeds: DmaFeed[] = [];
   readonly #feedOfUnit = new Map<number, DmaFeed>();
   readonly #player: ControlPlayer;
+  /** Called when an attach of the device begins to wait for DMA. */
+  onAttachWaits: ((device: number) => void) | undefined;
   /** Some feed's rows can make events. */
   readonly #makesEvents: boolean;
 
@@ -113,7 +121,10 @@ export class Replayer {
         unitOf: (device) => (device === NONE_U32 ? (world.units[0] ?? -1) : (devices[device]?.unit ?? -1)),
         // A unit without DMA rows has none to wait for.
         doneTick: (unitIndex, row) => this.#feedOfUnit.get(unitIndex)?.doneTick(row) ?? 0,
-        stopAfter: (unitIndex, row) => this.#feedOfUnit.get(unitIndex)?.stopAfter(row),
+        stopAfter: (unitIndex, row, waiting) => {
+          this.#feedOfUnit.get(unitIndex)?.stopAfter(row);
+          if (ATTACHES.has(waiting.op)) this.onAttachWaits?.(waiting.device);
+        },
       },
       onLoad: (sequence) => {
         for (const feed of this.#feeds) feed.controlLoaded(sequence);

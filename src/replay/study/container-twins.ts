@@ -68,15 +68,21 @@ export class ContainerTwins implements ControlCalls, InjectedMoves {
     return pasid === 0 && member !== undefined && member.devices.length > 0;
   }
 
-  *prepare(device: number): KernelTask<void> {
+  *prepare(device: number): KernelTask<boolean> {
     if (!this.#program.tryAcquire()) yield this.#program.queue;
-    const member = this.#members.get(this.#groupOf(device)) as Member;
+    const member = this.#members.get(this.#groupOf(device));
+    if (member === undefined || member.devices.length === 0) {
+      // Closed or taken out meanwhile.
+      this.#program.release();
+      return false;
+    }
     const { place } = member;
     if (!place.twinOpen) {
       place.twinOpen = true;
       yield* this.#inner.perform(injectedCall({ op: 'open_container', context: place.twin }));
     }
     if (this.#gapNs === undefined) yield* this.#leaveAndEnter(member, device);
+    return true;
   }
 
   *move(device: number): KernelTask<number> {

@@ -35,8 +35,15 @@ export class DomainTwins implements InjectedMoves {
     return pasid > 0 === this.#parts.withPasid && isTableDomain(this.#domainOf(device, pasid));
   }
 
-  *prepare(): KernelTask<void> {
-    yield 0;
+  /** Takes the group's lock: what the switch finds is what whoever held it has left. */
+  *prepare(device: number, pasid: number): KernelTask<boolean> {
+    const machine = this.#parts.deviceAt(device);
+    if (machine === undefined) return false;
+    const { mutex } = machine.group;
+    if (!mutex.tryAcquire()) yield mutex.queue;
+    if (this.canMove(device, pasid)) return true;
+    mutex.release();
+    return false;
   }
 
   *move(device: number, pasid: number): KernelTask<number> {
@@ -49,8 +56,6 @@ export class DomainTwins implements InjectedMoves {
       this.#twins.set(domain, twin);
       this.#twins.set(twin, domain);
     }
-    const { group } = machine;
-    if (!group.mutex.tryAcquire()) yield group.mutex.queue;
     try {
       if (gapNs !== undefined) {
         yield* this.#setDomain(machine, pasid, driver.blockedDomain, domain);
@@ -62,7 +67,7 @@ export class DomainTwins implements InjectedMoves {
       if (kernel.costs.ioctl > 0) yield kernel.costs.ioctl;
       return yield* this.#setDomain(machine, pasid, twin, domain);
     } finally {
-      group.mutex.release();
+      machine.group.mutex.release();
     }
   }
 

@@ -9,8 +9,11 @@ export interface InjectedMoves {
   readonly kind: SwitchKind;
   /** Whether requests of the device with `pasid` (0 = without) can be moved now. */
   canMove(device: number, pasid: number): boolean;
-  /** What comes before the switch and disturbs nobody. */
-  prepare(device: number, pasid: number): KernelTask<void>;
+  /**
+   * What comes before the switch and disturbs nobody; waits for whoever else moves the device. False when there is nothing
+   * to move any more by then: no switch, and no {@link move}.
+   */
+  prepare(device: number, pasid: number): KernelTask<boolean>;
   /** The switch, once prepared: 0, a descriptor, or a negative errno. */
   move(device: number, pasid: number): KernelTask<number>;
 }

@@ -82,14 +82,21 @@ export class SpaceTwins implements ControlCalls, InjectedMoves {
     return pasid === 0 && this.#attachments.has(device);
   }
 
-  *prepare(device: number): KernelTask<void> {
+  *prepare(device: number): KernelTask<boolean> {
     if (!this.#program.tryAcquire()) yield this.#program.queue;
-    const { space } = this.#attachments.get(device) as Attachment;
-    if (space.twin !== undefined) return;
+    const attachment = this.#attachments.get(device);
+    if (attachment === undefined) {
+      // Detached meanwhile.
+      this.#program.release();
+      return false;
+    }
+    const { space } = attachment;
+    if (space.twin !== undefined) return true;
     const { context, mappings } = space;
     space.twin = FIRST_TWIN + this.#twins++;
     yield* this.#inner.perform(injectedCall({ op: 'IOMMU_IOAS_ALLOC', context, recordedObject: space.twin }));
     for (const mapping of mappings) yield* this.#copy(space, mapping);
+    return true;
   }
 
   *move(device: number): KernelTask<number> {

@@ -114,7 +114,7 @@ export class SwitchCalls implements ControlCalls {
 
   /** A switch in a workload that has none. */
   *inject(moves: InjectedMoves, device: number, pasid: number): KernelTask<void> {
-    yield* moves.prepare(device, pasid);
+    if (!(yield* moves.prepare(device, pasid))) return;
     const record = this.#begin(INJECTED_ROW, moves.kind, device, pasid);
     const result = yield* this.#observed(record, moves.move(device, pasid));
     this.#end(record, result);
