@@ -22,6 +22,7 @@ import type { VfioDevice } from '../stack/vfio/device.ts';
 import { VfioDeviceFile } from '../stack/vfio/device-file.ts';
 import { STANDARD_VFIO_BUILD, type VfioProfile, vfioProfile } from '../stack/vfio/profile.ts';
 import { NONE_U32 } from '../trace/schema.ts';
+import { WITH_PASID } from '../vfio-flags.ts';
 import { AccessCalls } from './access-calls.ts';
 import { ContainerCalls } from './container-calls.ts';
 import type { CallOutcome } from './control-player.ts';
@@ -39,8 +40,6 @@ const DETACH_ARGSZ = 8;
 const DETACH_PASID_ARGSZ = 12;
 /** [bytes] User memory of fault handlers of which the recording does not say where it lies. */
 const HANDLER_BASE = 2n ** 46n;
-/** VFIO_DEVICE_ATTACH_PASID. */
-const WITH_PASID = 1;
 const SKIPPED: CallOutcome = { result: 0, skipped: true };
 
 /** An open /dev/iommu of the recording. */
