@@ -24,6 +24,7 @@ import { VfioDeviceFile } from '../stack/vfio/device-file.ts';
 import { STANDARD_VFIO_BUILD, type VfioProfile, vfioProfile } from '../stack/vfio/profile.ts';
 import { faultBlockProblem } from '../trace/fault-block.ts';
 import { NONE_U32 } from '../trace/schema.ts';
+import { WITH_PASID } from '../vfio-flags.ts';
 import { AccessCalls } from './access-calls.ts';
 import { ContainerCalls } from './container-calls.ts';
 import type { CallOutcome } from './control-player.ts';
@@ -39,8 +40,6 @@ const ATTACH_ARGSZ = 12;
 const ATTACH_PASID_ARGSZ = 16;
 const DETACH_ARGSZ = 8;
 const DETACH_PASID_ARGSZ = 12;
-/** VFIO_DEVICE_ATTACH_PASID. */
-const WITH_PASID = 1;
 const SKIPPED: CallOutcome = { result: 0, skipped: true };
 
 /** An open /dev/iommu of the recording. */

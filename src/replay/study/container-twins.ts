@@ -5,6 +5,7 @@
 import type { Kernel } from '../../stack/kernel/kernel.ts';
 import { Mutex } from '../../stack/kernel/locks.ts';
 import type { KernelTask } from '../../stack/kernel/task.ts';
+import { VFIO_UNMAP_ALL } from '../../vfio-flags.ts';
 import type { CallOutcome, ControlCalls } from '../control-player.ts';
 import type { ControlRow } from '../control-row.ts';
 import { type InjectedMoves, injectedCall } from './injected-moves.ts';
@@ -188,6 +189,3 @@ export class ContainerTwins implements ControlCalls, InjectedMoves {
     return [context, twin].filter((each) => current.has(each));
   }
 }
-
-/** VFIO_DMA_UNMAP_FLAG_ALL (include/uapi/linux/vfio.h). */
-const VFIO_UNMAP_ALL = 2;

@@ -11,6 +11,7 @@
 import { U64_MAX } from '../../address.ts';
 import type { KernelTask } from '../../stack/kernel/task.ts';
 import { NONE_U32 } from '../../trace/schema.ts';
+import { VFIO_UNMAP_ALL } from '../../vfio-flags.ts';
 import type { CallOutcome, ControlCalls } from '../control-player.ts';
 import type { ControlRow, FrameRun } from '../control-row.ts';
 import { NO_USER_DATA } from '../user-data.ts';
@@ -21,10 +22,9 @@ import type { SwitchRole } from './switch-plan.ts';
 const CONTEXT = 0xffff_0000;
 /** Ids of the IOASes, as those of a recording: above all that a kernel hands out in a trace. */
 const FIRST_IOAS = 0x4000_0000;
-/** VFIO_DMA_MAP_FLAG_READ, _WRITE; VFIO_DMA_UNMAP_FLAG_ALL (include/uapi/linux/vfio.h). */
+/** VFIO_DMA_MAP_FLAG_READ, _WRITE (include/uapi/linux/vfio.h). */
 const VFIO_READ = 1;
 const VFIO_WRITE = 2;
-const VFIO_UNMAP_ALL = 2;
 /** IOMMU_IOAS_MAP_FIXED_IOVA, _WRITEABLE, _READABLE (include/uapi/linux/iommufd.h). */
 const FIXED_IOVA = 1;
 const WRITEABLE = 2;

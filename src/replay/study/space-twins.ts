@@ -6,14 +6,13 @@ import type { Kernel } from '../../stack/kernel/kernel.ts';
 import { Mutex } from '../../stack/kernel/locks.ts';
 import type { KernelTask } from '../../stack/kernel/task.ts';
 import { NONE_U32 } from '../../trace/schema.ts';
+import { WITH_PASID } from '../../vfio-flags.ts';
 import type { CallOutcome, ControlCalls } from '../control-player.ts';
 import type { ControlRow } from '../control-row.ts';
 import { type InjectedMoves, injectedCall } from './injected-moves.ts';
 
 /** Ids of twins, as those of a recording: above all that a kernel hands out in a trace. */
 const FIRST_TWIN = 0x6000_0000;
-/** VFIO_DEVICE_ATTACH_PASID. */
-const WITH_PASID = 1;
 
 interface Mapping {
   readonly iova: bigint;

@@ -13,6 +13,7 @@ import { isTableDomain } from '../../stack/drivers/intel/table-domain.ts';
 import type { IommuDomain } from '../../stack/iommu/ops.ts';
 import type { CostBucket, KernelTask } from '../../stack/kernel/task.ts';
 import { NONE_U32 } from '../../trace/schema.ts';
+import { WITH_PASID } from '../../vfio-flags.ts';
 import type { CallOutcome, ControlCalls } from '../control-player.ts';
 import type { ControlRow } from '../control-row.ts';
 import { frameBehind } from '../domain-view.ts';
@@ -27,8 +28,6 @@ import { ACCESSES, type SwitchRole } from './switch-plan.ts';
 import type { SwitchRecord } from './switch-record.ts';
 import type { SwitchWatch } from './switch-watch.ts';
 
-/** VFIO_DEVICE_ATTACH_PASID and VFIO_DEVICE_DETACH_PASID. */
-const WITH_PASID = 1;
 const DONE: CallOutcome = { result: 0 };
 const ENTRY_TEXT: Readonly<Record<EntryStep['action'], string>> = {
   clear_present: 'clear P',

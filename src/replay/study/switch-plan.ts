@@ -5,6 +5,7 @@
 import type { BundleReader } from '../../trace/reader.ts';
 import { NONE_U32, RESULT_UNKNOWN } from '../../trace/schema.ts';
 import { nsFromWords } from '../../units.ts';
+import { WITH_PASID } from '../../vfio-flags.ts';
 
 /** What a control row is to a switch. */
 export interface SwitchRole {
@@ -14,9 +15,6 @@ export interface SwitchRole {
   /** A group that leaves its container and enters another: the interface has no replace. */
   readonly container: boolean;
 }
-
-/** VFIO_DEVICE_ATTACH_PASID and VFIO_DEVICE_DETACH_PASID. */
-const WITH_PASID = 1;
 
 /** What drivers of mediated devices do. */
 export const ACCESSES: ReadonlySet<string> = new Set(['vfio_pin_pages', 'vfio_unpin_pages', 'vfio_dma_rw']);

@@ -4,6 +4,7 @@
  */
 import { U64_MAX } from '../../address.ts';
 import { Errno } from '../../errno.ts';
+import { VFIO_UNMAP_ALL } from '../../vfio-flags.ts';
 import { IommuProt } from '../iommu/ops.ts';
 import type { Process } from '../kernel/process.ts';
 import type { KernelTask } from '../kernel/task.ts';
@@ -122,7 +123,6 @@ const MAP_MIN_BYTES = 32;
 const UNMAP_MIN_BYTES = 24;
 const MAP_READ = 1;
 const MAP_WRITE = 2;
-const UNMAP_ALL = 2;
 
 /** VFIO_IOMMU_MAP_DMA: EINVAL (argsz, flags), ENODEV, then as IOAS_MAP with a fixed IOVA and no check of R/W. */
 export function* vfioMapDma(context: IommufdContext, process: Process, map: VfioMapDma): KernelTask<number> {
@@ -153,7 +153,7 @@ export interface VfioUnmapDma {
  * error. Where large pages are off, areas are split at both ends first.
  */
 export function* vfioUnmapDma(context: IommufdContext, unmap: VfioUnmapDma): KernelTask<number> {
-  if (unmap.argsz < UNMAP_MIN_BYTES || (unmap.flags & ~UNMAP_ALL) !== 0) return -Errno.EINVAL;
+  if (unmap.argsz < UNMAP_MIN_BYTES || (unmap.flags & ~VFIO_UNMAP_ALL) !== 0) return -Errno.EINVAL;
   const ioas = acquireCompat(context);
   if (ioas === undefined) return -Errno.ENODEV;
   const rc = yield* unmapCompat(ioas, unmap);
@@ -163,7 +163,7 @@ export function* vfioUnmapDma(context: IommufdContext, unmap: VfioUnmapDma): Ker
 
 function* unmapCompat(ioas: Ioas, unmap: VfioUnmapDma): KernelTask<number> {
   const { iova, lengthBytes } = unmap;
-  if ((unmap.flags & UNMAP_ALL) !== 0) {
+  if ((unmap.flags & VFIO_UNMAP_ALL) !== 0) {
     if (iova !== 0n || lengthBytes !== 0n) return -Errno.EINVAL;
     const all = yield* unmapAll(ioas);
     unmap.lengthBytes = all.unmappedBytes;

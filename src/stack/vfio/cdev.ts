@@ -4,6 +4,7 @@
  */
 import type { Pasid } from '../../address.ts';
 import { Errno } from '../../errno.ts';
+import { WITH_PASID } from '../../vfio-flags.ts';
 import type { PageTableChange } from '../iommufd/auto-domain.ts';
 import { IommufdFile } from '../iommufd/iommufd-file.ts';
 import type { FileTable } from '../kernel/file-table.ts';
@@ -13,9 +14,8 @@ import { VfioDeviceFile } from './device-file.ts';
 import { openFirst, releaseLast } from './device-open.ts';
 import type { VfioProfile } from './profile.ts';
 
-/** VFIO_DEVICE_BIND_FLAG_TOKEN, VFIO_DEVICE_ATTACH_PASID, VFIO_DEVICE_DETACH_PASID. */
+/** VFIO_DEVICE_BIND_FLAG_TOKEN. */
 const BIND_TOKEN = 1;
-const WITH_PASID = 1;
 
 /** [bytes] Smallest structures, and the parts with a PASID. */
 const BIND_BYTES = 16;

@@ -5,6 +5,7 @@
  */
 import { PAGE_SIZE } from '../../address.ts';
 import { ConfigError } from '../../input-error.ts';
+import { WITH_PASID } from '../../vfio-flags.ts';
 import { type PagePicker, pagePicker } from './page-picker.ts';
 import type { RecipeOf } from './recipe.ts';
 import { checkRegion, request } from './static-region.ts';
@@ -13,8 +14,6 @@ import type { SyntheticTrace } from './synthetic-trace.ts';
 /** IOMMU_HWPT_FAULT_ID_VALID, IOMMU_HWPT_ALLOC_PASID (include/uapi/linux/iommufd.h). */
 const FAULT_ID_VALID = 4;
 const ALLOC_PASID = 8;
-/** VFIO_DEVICE_ATTACH_PASID. */
-const WITH_PASID = 1;
 const PASID_BITS = 20;
 /** [bytes] User memory of the handlers: one page table behind the other. */
 const USER_BASE = 2 ** 45;

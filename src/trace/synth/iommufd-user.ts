@@ -3,6 +3,7 @@
  * context of its own, which has the device's number; so has the CPU that calls for it.
  */
 import { PAGE_SIZE } from '../../address.ts';
+import { WITH_PASID } from '../../vfio-flags.ts';
 import type { GuestTable } from './guest-table.ts';
 import type { SyntheticTrace } from './synthetic-trace.ts';
 
@@ -13,8 +14,6 @@ export const ALLOC_NEST_PARENT = 1;
 const ALLOC_PASID = 8;
 /** [bits] addr_width of struct iommu_hwpt_vtd_s1: four levels. */
 const ADDRESS_WIDTH = 48;
-/** VFIO_DEVICE_ATTACH_PASID. */
-const WITH_PASID = 1;
 /** [4 KiB pages] Regions start at 1 MiB, or at their block size. */
 export const BASE_PFN = 0x100;
 /** [bytes] User address of the first region. */

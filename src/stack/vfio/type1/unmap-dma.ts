@@ -2,6 +2,7 @@
 import { U64_MAX } from '../../../address.ts';
 import { InvariantError } from '../../../assert.ts';
 import { Errno } from '../../../errno.ts';
+import { VFIO_UNMAP_ALL } from '../../../vfio-flags.ts';
 import type { Process } from '../../kernel/process.ts';
 import type { KernelTask } from '../../kernel/task.ts';
 import { checkBitmapSize, type UserBitmap, writeUserBitmap } from './dirty-bitmap.ts';
@@ -10,7 +11,7 @@ import { removeDma } from './translations.ts';
 import type { Type1 } from './type1.ts';
 
 /** VFIO_DMA_UNMAP_FLAG_*. */
-export const UnmapFlag = { getDirtyBitmap: 1, all: 2, vaddr: 4 } as const;
+export const UnmapFlag = { getDirtyBitmap: 1, all: VFIO_UNMAP_ALL, vaddr: 4 } as const;
 
 /** [bytes] The structure, and with the bitmap behind it. */
 export const UNMAP_DMA_BYTES = 24;
