@@ -24,7 +24,10 @@ export class DeviceTlb {
   readonly lastUse: Float64Array;
   /** Entries dropped by invalidations. */
   invalidated = 0;
-  /** [ps] Last use of what was replaced or given up: its requests may still be under way. */
+  /**
+   * [ps] Last use of what was replaced or given up: its requests may still be under way. APPROX: one for all pages and
+   * spaces, so that every invalidation waits for it, also one of something else.
+   */
   #replacedUse = 0;
 
   constructor(geometry: CacheGeometry) {
