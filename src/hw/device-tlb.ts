@@ -12,6 +12,8 @@ const SIZE_SHIFT = 13;
 const PAGE_HIGH_MASK = 0x1fff;
 /** Ranges of at most this many pages are removed page by page; longer ones by one pass over the array. */
 const PROBE_LIMIT = 64;
+/** Spaces are 1 .. this and 0; a key of one more could be that of a free entry. */
+export const MAX_DEVICE_SPACES = 2 ** (32 - GROUP_SHIFT) - 2;
 const NO_GENERATIONS = { current: new Int32Array(0) };
 const SIZES = 3;
 
@@ -22,7 +24,10 @@ export class DeviceTlb {
   readonly lastUse: Float64Array;
   /** Entries dropped by invalidations. */
   invalidated = 0;
-  /** [ps] Last use of what was replaced or given up: its requests may still be under way. */
+  /**
+   * [ps] Last use of what was replaced or given up: its requests may still be under way. APPROX: one for all pages and
+   * spaces, so that every invalidation waits for it, also one of something else.
+   */
   #replacedUse = 0;
 
   constructor(geometry: CacheGeometry) {
@@ -72,6 +77,17 @@ export class DeviceTlb {
     if (this.lastUse[entry]! > this.#replacedUse) this.#replacedUse = this.lastUse[entry]!;
     this.lastUse[entry] = 0;
     this.cache.drop(entry);
+  }
+
+  /** Gives up all entries, to ask anew. Returns the last tick at which a request with any of them is done. */
+  dropAll(): number {
+    const { lastUse } = this;
+    for (let entry = 0; entry < lastUse.length; entry++) {
+      if (lastUse[entry]! > this.#replacedUse) this.#replacedUse = lastUse[entry]!;
+    }
+    lastUse.fill(0);
+    this.cache.clear();
+    return this.#replacedUse;
   }
 
   /** ATS was switched off: everything goes, and nobody asks when. */

@@ -99,6 +99,7 @@ export class AtsEndpoints {
       'model.device_tlb_invalidated': total(({ invalidated }) => invalidated),
       'model.device_tlb_invalidations': total(({ invalidations }) => invalidations),
       'model.device_tlb_timeouts': total(({ timeouts }) => timeouts),
+      'model.device_tlb_spaces_exhausted': total(({ spacesExhausted }) => spacesExhausted),
     };
   }
 }

@@ -116,7 +116,7 @@ export class DeviceInvalidations {
   #arrive(entry: Pending, atTick: Tick): void {
     const { endpoint, pasid, firstPage, pageCount } = entry;
     const space = endpoint.peekSpace(pasid);
-    const lastUse = space < 0 ? 0 : endpoint.tlb.invalidate(space, firstPage, pageCount);
+    const lastUse = space < 0 ? endpoint.lostUse : endpoint.tlb.invalidate(space, firstPage, pageCount);
     const leaves = Math.max(atTick, lastUse) + this.#timing.invalidationTicks;
     this.#timeline.schedule((leaves + this.#messages.upTicks) as Tick, (at) => this.#answer(entry, at));
   }

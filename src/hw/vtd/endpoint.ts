@@ -2,11 +2,12 @@
  * A device with ATS as its IOMMU unit meets it: configuration registers, device TLB, translation requests under way, and
  * the page request it waits for. The device's own timing is that of {@link ../device-link.ts}.
  *
- * APPROX: a device that waits for the answer to a page request issues nothing else.
+ * APPROX: a device that waits for the answer to a page request issues nothing else. At most 2^17 - 2 PASIDs have entries at
+ * once; when they run out the device gives up all entries, and it is counted.
  */
 import type { SourceId } from '../../address.ts';
 import type { Tick } from '../../units.ts';
-import { DeviceTlb } from '../device-tlb.ts';
+import { DeviceTlb, MAX_DEVICE_SPACES } from '../device-tlb.ts';
 import { PciFunction } from '../pci-function.ts';
 import { ServerPool } from '../server.ts';
 import type { CacheGeometry } from '../set-assoc.ts';
@@ -41,6 +42,8 @@ export interface EndpointCounts {
   readonly invalidations: number;
   /** Invalidations that were never answered. */
   readonly timeouts: number;
+  /** Times the device TLB ran out of address spaces and was emptied. */
+  readonly spacesExhausted: number;
   readonly pageGroups: number;
   readonly pageRequests: number;
   /** Groups answered with anything but success, and pages given up. */
@@ -68,6 +71,10 @@ export class Endpoint {
   timeouts = 0;
   /** Invalidations on their way or not answered. */
   openInvalidations = 0;
+  /** Times all spaces were given up. */
+  spacesExhausted = 0;
+  /** [ps] When the last request is done that used a space given up. */
+  lostUse = 0;
   pageGroups = 0;
   pageRequests = 0;
   pageFailures = 0;
@@ -178,6 +185,7 @@ export class Endpoint {
       evicted: cache.evictedByCapacity + cache.evictedByConflict,
       invalidations: this.invalidations,
       timeouts: this.timeouts,
+      spacesExhausted: this.spacesExhausted,
       pageGroups: this.pageGroups,
       pageRequests: this.pageRequests,
       pageFailures: this.pageFailures,
@@ -187,6 +195,11 @@ export class Endpoint {
   #spaceOfPasid(pasid: number): number {
     let space = this.#spaces.get(pasid);
     if (space === undefined) {
+      if (this.#spaces.size >= MAX_DEVICE_SPACES) {
+        this.lostUse = this.tlb.dropAll();
+        this.#spaces.clear();
+        this.spacesExhausted++;
+      }
       space = this.#spaces.size + 1;
       this.#spaces.set(pasid, space);
     }

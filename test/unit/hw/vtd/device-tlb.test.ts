@@ -3,9 +3,13 @@
  * a translation request; invalidation 50 at the endpoint [ns].
  */
 import { describe, expect, test } from 'vitest';
+import { sourceId } from '../../../../src/address.ts';
+import { MAX_DEVICE_SPACES } from '../../../../src/hw/device-tlb.ts';
 import { ATS_ENABLE, PciRegister } from '../../../../src/hw/pci-function.ts';
 import { DmaFlag } from '../../../../src/hw/unit.ts';
 import { TimePart } from '../../../../src/hw/vtd/counters.ts';
+import { Endpoint } from '../../../../src/hw/vtd/endpoint.ts';
+import { EndpointTimes } from '../../../../src/hw/vtd/endpoint-times.ts';
 import { FaultReason } from '../../../../src/hw/vtd/fault-reasons.ts';
 import { FSTS_REG, IQERCD_REG } from '../../../../src/hw/vtd/registers.ts';
 import { DeviceUnderTest, descriptors, type TestOutcome, WHOLE_DEVICE } from '../../../support/device-under-test.ts';
@@ -193,6 +197,21 @@ test('a large page hidden by a smaller entry is not cached twice: one invalidati
   dut.submit(20_000, [descriptors.deviceTlb(source, 0x1000)]);
   dut.settle();
   expect(dut.issue({ page: 0x1012, at: 30_000 }).outcome).toBe('hit');
+});
+
+test('a device that runs out of address spaces starts over with an empty TLB, and remembers who is under way', () => {
+  const { endpoint: timing } = new DeviceUnderTest().config;
+  if (timing.deviceTlb === undefined) throw new Error('no device TLB');
+  const spec = { device: 0, sourceId: sourceId(1, 0, 0), pri: false };
+  const endpoint = new Endpoint(spec, timing, timing.deviceTlb, new EndpointTimes());
+  const { tlb } = endpoint;
+  tlb.use(tlb.fill(endpoint.spaceOf(1), 0, 0x1000, 0, 0x500, 0, 0), 77_000);
+  for (let pasid = 2; pasid <= MAX_DEVICE_SPACES; pasid++) endpoint.spaceOf(pasid);
+  expect([tlb.lookup(endpoint.spaceOf(1), 0x1000, 0) >= 0, endpoint.spacesExhausted]).toEqual([true, 0]);
+  const space = endpoint.spaceOf(MAX_DEVICE_SPACES + 1);
+  expect([endpoint.spacesExhausted, endpoint.peekSpace(1), endpoint.lostUse]).toEqual([1, -1, 77_000]);
+  expect(tlb.lookup(space, 0x1000, 0)).toBe(-1);
+  expect(tlb.invalidate(space, 0x1000, 1)).toBe(77_000);
 });
 
 describe('what the entries let in', () => {
