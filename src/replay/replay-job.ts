@@ -56,7 +56,7 @@ function* replayBundle(job: JobSpec, bundle: BundleReader): Generator<void, JobR
   const bootEndpoints = units.map(tallyEndpoints);
   const analyses = new JobAnalyses({ devices: manifest.topology.devices, originTick });
   const nameOf = (device: number): string => manifest.topology.devices[device]?.name ?? `device ${device}`;
-  const stale = new StaleTranslations(machine.softwareView(), originTick, nameOf);
+  const stale = new StaleTranslations(machine.softwareView(), originTick, nameOf, world.devices);
   const replayer = new Replayer({
     bundle,
     world,

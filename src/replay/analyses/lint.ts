@@ -5,11 +5,17 @@
  * Software's own tables are the oracle. Asking them for every hit would be slow, so hits are checked only where something
  * was taken away lately: on pages that an unmap call named, and on devices whose domain or own tables changed.
  *
+ * APPROX: while an unmap is under way, pages in its range are checked on no device, also not on those that use another
+ * space: which tables a device's requests go through is not known here by IOAS or container. A stale hit on such a page is
+ * missed for the time of the call. A store to guests' tables that names its device is followed by checks of that device
+ * only, though others may share the IOAS.
+ *
  * Unlike the other analyses this one must look at rows as they are issued: a moment later the tables say something else.
  */
 import type { DmaColumns, ResultColumns } from '../../hw/unit.ts';
 import { DmaOutcome } from '../../hw/unit.ts';
 import type { KernelTask } from '../../stack/kernel/task.ts';
+import { NONE_U32 } from '../../trace/schema.ts';
 import type { CallOutcome, ControlCalls } from '../control-player.ts';
 import type { ControlRow } from '../control-row.ts';
 import type { StaleUse } from '../protocol.ts';
@@ -59,6 +65,7 @@ export class StaleTranslations {
   readonly #view: SoftwareView;
   readonly #originTick: number;
   readonly #nameOf: (device: number) => string;
+  readonly #devices: readonly number[];
   /** Pages taken away, of whatever device: a filter in front of the tables. In order of insertion. */
   readonly #pages = new Set<number>();
   /** Hits still to be checked, by device. */
@@ -66,7 +73,14 @@ export class StaleTranslations {
   readonly #uses = new Map<number, StaleUse>();
   readonly #unmapping = new Set<PageRange>();
 
-  constructor(view: SoftwareView, originTick: number, nameOf: (device: number) => string) {
+  /** `devices`: those whose rows there are. */
+  constructor(
+    view: SoftwareView,
+    originTick: number,
+    nameOf: (device: number) => string,
+    devices: readonly number[] = [],
+  ) {
+    this.#devices = devices;
     this.#view = view;
     this.#originTick = originTick;
     this.#nameOf = nameOf;
@@ -91,7 +105,10 @@ export class StaleTranslations {
 
   /** A control call has completed. */
   onCall(row: ControlRow): void {
-    if (DOMAIN_CHANGES.has(row.op)) this.#suspects.set(row.device, ROWS_AFTER_CHANGE);
+    if (row.op === 'user_store' && row.device === NONE_U32) {
+      // It names the IOAS, which any device may use.
+      for (const device of this.#devices) this.#suspects.set(device, ROWS_AFTER_CHANGE);
+    } else if (DOMAIN_CHANGES.has(row.op)) this.#suspects.set(row.device, ROWS_AFTER_CHANGE);
     if (!UNMAPS.has(row.op)) return;
     const { first, last } = pagesOf(row);
     for (let page = first; page <= last && page < first + MAX_PAGES_PER_CALL; page++) {

@@ -138,9 +138,9 @@ export class SwitchCalls implements ControlCalls {
       if (apart && role.container && gapNs !== undefined && gapNs > 0) yield gapNs * 1000;
       return outcome;
     }
-    this.#halfDoneIn.clear();
     const started = this.#halfDone.get(key);
     this.#halfDone.delete(key);
+    for (const [context, record] of this.#halfDoneIn) if (record === started) this.#halfDoneIn.delete(context);
     const record =
       started ??
       this.#begin(row.row, kindOf(row, role, this.#machine().deviceAt(row.device) === undefined), row.device, pasid);
