@@ -13,8 +13,7 @@ import type { KernelTask } from '../../stack/kernel/task.ts';
 import { NONE_U32 } from '../../trace/schema.ts';
 import { VFIO_UNMAP_ALL } from '../../vfio-flags.ts';
 import type { CallOutcome, ControlCalls } from '../control-player.ts';
-import type { ControlRow, FrameRun } from '../control-row.ts';
-import { NO_USER_DATA } from '../user-data.ts';
+import { type ControlRow, emptyRow, type FrameRun } from '../control-row.ts';
 import { INJECTED_ROW } from './injected-moves.ts';
 import type { SwitchRole } from './switch-plan.ts';
 
@@ -207,22 +206,9 @@ export class ContainersAsSpaces implements ControlCalls {
   }
 }
 
-/** A call in the place of `row`: what is not given does not apply. */
+/** A call in the place of `row`, by the same thread at the same time: what is not given does not apply. */
 function call(row: ControlRow, fields: Partial<ControlRow> & Pick<ControlRow, 'op'>): ControlRow {
-  return {
-    ...row,
-    device: NONE_U32,
-    context: NONE_U32,
-    object: NONE_U32,
-    target: NONE_U32,
-    pasid: NONE_U32,
-    flags: 0,
-    iova: 0n,
-    length: 0n,
-    userAddress: 0n,
-    recordedObject: NONE_U32,
-    frames: [],
-    userData: NO_USER_DATA,
-    ...fields,
-  };
+  const { row: number, sequence, timeNs, cpu, thread, recordedResult, recordedDurationNs, afterDma, text } = row;
+  const place = { row: number, sequence, timeNs, cpu, thread, recordedResult, recordedDurationNs, afterDma, text };
+  return { ...emptyRow(), ...place, ...fields };
 }
