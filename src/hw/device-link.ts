@@ -33,6 +33,9 @@ export interface LinkTiming {
   /** [ps] From translated address to data at the root complex (reads), to global visibility (writes). */
   readonly memoryReadTicks: number;
   readonly memoryWriteTicks: number;
+  /** [ps] What a read takes of the port to memory that page walks wait for: for each 64-byte line, and at least. */
+  readonly readPortLineTicks: number;
+  readonly readPortLeastTicks: number;
   /** Rows of the device's tables, by request size up to these bytes, ascending; larger ones use the last row. */
   readonly requestBytes: readonly number[];
   /** [TLPs] Outstanding at most. */
@@ -73,6 +76,8 @@ const SPACING = LinkTick.spacing;
 
 /** [bytes] Longest request: a page. */
 export const MAX_REQUEST_BYTES = 4096;
+/** [bytes] One read of memory. */
+const LINE_BYTES = 64;
 
 /** Indices of {@link DeviceLinks.shapes} within one request size of one direction, in [ps]. */
 export const RequestShape = {
@@ -85,12 +90,15 @@ export const RequestShape = {
   downStep: 3,
   /** From the last data at the device to its tag being free. */
   hold: 4,
+  /** All TLPs of a read at the port to memory. */
+  memoryPort: 5,
 } as const;
 const STEP = RequestShape.step;
 const SERIAL = RequestShape.serial;
 const DOWN_TOTAL = RequestShape.downTotal;
 const DOWN_STEP = RequestShape.downStep;
 const HOLD = RequestShape.hold;
+const MEMORY_PORT = RequestShape.memoryPort;
 
 /** Indices of {@link DeviceLinks.devices} within one device, in [ps]; `nextIssue` of reads, then of writes. */
 export const DevicePort = { upFree: 0, downFree: 1, nextIssue: 2 } as const;
@@ -251,6 +259,11 @@ export class DeviceLinks {
     return this.shapeTlps[this.shape[port]! << 1]!;
   }
 
+  /** [ps] What the request offered last on the port takes of the port to memory; 0 for writes. @hot */
+  memoryPortTicks(port: number): number {
+    return this.shapes[(this.shape[port]! << 3) + MEMORY_PORT]!;
+  }
+
   /** `tlps` tags or credits come back from `ticks[returned]` on, `ticks[spacing]` apart. @hot */
   giveBack(port: number, tlps: number): void {
     const ring = this.ring;
@@ -294,10 +307,18 @@ export class DeviceLinks {
     this.shapes[at + STEP] = Math.max(Math.round(interval * share), serial);
     this.shapes[at + SERIAL] = serial;
     this.shapes[at + HOLD] = write ? 0 : timing.readHoldTicks[row]!;
+    this.shapes[at + MEMORY_PORT] = write ? 0 : this.#memoryPort(bytes, tlps);
     this.shapes[at + DOWN_TOTAL] = downTotal;
     this.shapes[at + DOWN_STEP] = Math.floor(downTotal / tlps);
     this.shapeTlps[shape * 2] = tlps;
     this.shapeTlps[shape * 2 + 1] = (write ? timing.writeWindow : timing.readWindow)[row]!;
+  }
+
+  /** [ps] `tlps` reads of `bytes` in all, line by line. */
+  #memoryPort(bytes: number, tlps: number): number {
+    const { readPortLineTicks, readPortLeastTicks } = this.timing;
+    const lines = Math.ceil(bytes / LINE_BYTES);
+    return Math.max(lines * readPortLineTicks, tlps * readPortLeastTicks);
   }
 }
 

@@ -74,12 +74,10 @@ export const HARDWARE_PROFILE_SCHEMA = z.object({
     walkFixedNs: nanoseconds,
     walkReadNs: nanoseconds,
     walkers: count,
-    /** How much longer than its latency a walk occupies its walker, by direction of the request. */
-    busyExtraReadNs: sourced(z.number()),
-    busyExtraWriteNs: sourced(z.number()),
-    /** Between the starts of two walks at least, by direction of the later request. */
-    walkIntervalReadNs: nanoseconds,
-    walkIntervalWriteNs: nanoseconds,
+    /** How much longer than its latency a walk occupies its walker. */
+    busyExtraNs: sourced(z.number()),
+    /** Between the starts of two walks at least: what a walk takes of the port to memory. */
+    walkIntervalNs: nanoseconds,
     serialiseRegion: sourced(z.boolean()),
     releaseInOrder: sourced(z.boolean()),
     clockNs: nanoseconds,
@@ -97,6 +95,9 @@ export const HARDWARE_PROFILE_SCHEMA = z.object({
     /** Read of 64 bytes at the device, no translation, nothing else under way. */
     readRoundTripNs: nanoseconds,
     memoryWriteNs: nanoseconds,
+    /** What a read of a device takes of the port to memory that walks wait for: for each 64-byte line, and at least. */
+    readPortLineNs: nanoseconds,
+    readPortLeastNs: nanoseconds,
   }),
   /** The device in front of the link; rows by request size. */
   device: z
@@ -243,10 +244,8 @@ function resolveConfig(from: HardwareProfileSource): VtdConfig {
       walkFixedTicks: ticks(translation.walkFixedNs),
       walkReadTicks: ticks(translation.walkReadNs),
       walkers: translation.walkers.value,
-      busyExtraReadTicks: ticks(translation.busyExtraReadNs),
-      busyExtraWriteTicks: ticks(translation.busyExtraWriteNs),
-      walkIntervalReadTicks: ticks(translation.walkIntervalReadNs),
-      walkIntervalWriteTicks: ticks(translation.walkIntervalWriteNs),
+      busyExtraTicks: ticks(translation.busyExtraNs),
+      walkIntervalTicks: ticks(translation.walkIntervalNs),
       serialiseRegion: translation.serialiseRegion.value,
       releaseInOrder: translation.releaseInOrder.value,
       clockTicks: ticks(translation.clockNs),
@@ -309,6 +308,8 @@ function resolveLink(from: HardwareProfileSource): LinkTiming {
     oneWayTicks,
     memoryReadTicks: Math.max(memoryReadTicks, 0),
     memoryWriteTicks: ticksFromNs(link.memoryWriteNs.value),
+    readPortLineTicks: ticksFromNs(link.readPortLineNs.value),
+    readPortLeastTicks: ticksFromNs(link.readPortLeastNs.value),
     requestBytes: device.requestBytes.value,
     readWindow: device.readWindow.value,
     writeWindow: device.writeWindow.value,

@@ -68,8 +68,10 @@ function parts(config: VtdConfig, bytes: number, write: boolean) {
     /** From completion to the tag or credit being free. */
     hold: write ? link.oneWayTicks : (link.readHoldTicks[row] as number),
     window: (write ? link.writeWindow : link.readWindow)[row] as number,
-    busyExtra: write ? translation.busyExtraWriteTicks : translation.busyExtraReadTicks,
-    walkInterval: write ? translation.walkIntervalWriteTicks : translation.walkIntervalReadTicks,
+    /** A walk and the lines of a read at the port to memory. */
+    port:
+      translation.walkIntervalTicks +
+      (write ? 0 : Math.max(Math.ceil(bytes / 64) * link.readPortLineTicks, tlps * link.readPortLeastTicks)),
   };
 }
 
@@ -150,14 +152,14 @@ describe.each(PROFILES)('%s, saturated', (name) => {
     const rows = pages.slice(0, 3000).map((page): TestDma => ({ page, bytes, write, at: T0 }));
     const outcomes = dut.run(rows);
     const walk = translation.walkFixedTicks + walkReads * translation.walkReadTicks;
-    const busy = walk + form.busyExtra;
+    const busy = walk + translation.busyExtraTicks;
     const translated = hit ? translation.hitTicks : walk;
     const roundTrip = form.up + config.link.oneWayTicks + translated + form.memory + form.hold;
     const bounds = {
       link: Math.max(form.interval * form.tlps, form.down),
       window: (roundTrip * form.tlps) / form.window,
       walkers: hit ? 0 : busy / translation.walkers,
-      rate: hit ? 0 : form.walkInterval,
+      port: hit ? 0 : form.port,
       region: hit || !translation.serialiseRegion ? 0 : busy / REGIONS,
     };
     const bound = Math.max(...Object.values(bounds));

@@ -2,7 +2,8 @@
 import { expect, test } from 'vitest';
 import type { ModelPoint, ModelTable } from '../../src/replay/validate-model/result.ts';
 import { V1_LATENCY } from '../../src/replay/validate-model/tables/v1-latency.ts';
-import { V2_BANDWIDTH, V2_HELD_OUT } from '../../src/replay/validate-model/tables/v2-bandwidth.ts';
+import { V2_BANDWIDTH } from '../../src/replay/validate-model/tables/v2-bandwidth.ts';
+import { V2_HELD_OUT, V2_SIZES } from '../../src/replay/validate-model/tables/v2-held-out.ts';
 import { V3_SUPERPAGES } from '../../src/replay/validate-model/tables/v3-superpages.ts';
 import { V4_REGION_WALKS } from '../../src/replay/validate-model/tables/v4-region-walks.ts';
 
@@ -19,8 +20,13 @@ test('every bandwidth point holds, those of Ivy Bridge by the walk rate of Sandy
   expect(named(failing(V2_BANDWIDTH.run(EFFORT)))).toEqual([]);
 });
 
-test('two Haswell servers follow from Broadwell and their single-miss penalty alone', () => {
+test('machines never fitted follow from Broadwell and their single-miss penalty alone', () => {
   expect(named(failing(V2_HELD_OUT.run(EFFORT)))).toEqual([]);
+});
+
+test('so do their larger requests, but for reads of 256 bytes on Ivy Bridge', () => {
+  const failed = named(failing(V2_SIZES.run(EFFORT)));
+  expect(failed.filter((point) => !/^Ivy Bridge.*reads of 256 B: 1024 pages/.test(point))).toEqual([]);
 });
 
 test('superpages cost nothing up to 64 MB', () => {

@@ -85,8 +85,9 @@ const shapes: readonly Shape[] = [
     set: [
       'iotlb.entries=6',
       'iotlb.policy=fifo',
-      'translation.walkIntervalReadNs=40',
-      'translation.busyExtraWriteNs=7',
+      'translation.walkIntervalNs=40',
+      'translation.busyExtraNs=7',
+      'link.readPortLineNs=11',
     ],
     stage: 'second',
     levels: 5,

@@ -33,10 +33,8 @@ export const HYPERTRIO_BASE: HardwareProfileSource = {
     walkFixedNs: documented(1, `${HYPERSIO}: SIM_LAT_CC_HIT`),
     walkReadNs: documented(50, `${HYPERSIO}: SIM_LAT_DDR`),
     walkers: documented(UNLIMITED, `${HYPERSIO}: no limit`),
-    busyExtraReadNs: documented(0, `${HYPERSIO}: no limit`),
-    busyExtraWriteNs: documented(0, `${HYPERSIO}: no limit`),
-    walkIntervalReadNs: documented(0, `${HYPERSIO}: no limit`),
-    walkIntervalWriteNs: documented(0, `${HYPERSIO}: no limit`),
+    busyExtraNs: documented(0, `${HYPERSIO}: no limit`),
+    walkIntervalNs: documented(0, `${HYPERSIO}: no limit`),
   },
   link: {
     ...VTD_BDW.link,
@@ -45,6 +43,8 @@ export const HYPERTRIO_BASE: HardwareProfileSource = {
     oneWayNs: documented(450, `${HYPERSIO}: SIM_LAT_PCIE`),
     readRoundTripNs: documented(900, `${HYPERSIO}: twice SIM_LAT_PCIE`),
     memoryWriteNs: documented(0, `${HYPERSIO}: translations only`),
+    readPortLineNs: documented(0, `${HYPERSIO}: translations only`),
+    readPortLeastNs: documented(0, `${HYPERSIO}: translations only`),
   },
   endpoint: {
     ...VTD_BDW.endpoint,

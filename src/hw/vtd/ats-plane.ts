@@ -256,6 +256,8 @@ export class AtsPlane {
       ticks[LinkTick.arrival] = endpoint.arrivalTick;
       links.complete(port);
       ticks[LinkTick.arrival] = arrival;
+      const portTicks = links.memoryPortTicks(port);
+      if (portTicks > 0) translator.schedule.readData(arrival, portTicks);
     }
     const done = ticks[LinkTick.done]!;
     if (translations.entry >= 0) endpoint.tlb.use(translations.entry, done);

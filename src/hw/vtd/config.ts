@@ -12,12 +12,10 @@ export interface TranslationTiming {
   readonly walkFixedTicks: number;
   readonly walkReadTicks: number;
   readonly walkers: number;
-  /** [ps] How much longer (or, negative, shorter) than its latency a walk occupies its walker, by direction. */
-  readonly busyExtraReadTicks: number;
-  readonly busyExtraWriteTicks: number;
-  /** [ps] Between the starts of two walks at least, by direction of the later request: rate of the walk pipeline. */
-  readonly walkIntervalReadTicks: number;
-  readonly walkIntervalWriteTicks: number;
+  /** [ps] How much longer (or, negative, shorter) than its latency a walk occupies its walker. */
+  readonly busyExtraTicks: number;
+  /** [ps] Between the starts of two walks at least: what a walk takes of the unit's port to memory. */
+  readonly walkIntervalTicks: number;
   /** Walks inside one 2 MiB region run one after the other (Sandy Bridge). */
   readonly serialiseRegion: boolean;
   /** Translations of one device are released in order. */

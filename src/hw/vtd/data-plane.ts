@@ -158,6 +158,8 @@ export class DataPlane {
       return;
     }
     links.complete(port);
+    const portTicks = links.memoryPortTicks(port);
+    if (portTicks > 0) translator.schedule.readData(ticks[Link.arrival]!, portTicks);
     const space = this.#bindings.space[slot]!;
     const { lastUse } = translator.spaces;
     if (ticks[Link.memory]! > lastUse[space]!) lastUse[space] = ticks[Link.memory]!;

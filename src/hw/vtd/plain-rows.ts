@@ -205,9 +205,7 @@ export class PlainRows {
     ticks[Word.MEMORY_WRITE] = link.memoryWriteTicks;
     ticks[Word.WALK_FIXED] = translation.walkFixedTicks;
     ticks[Word.WALK_READ] = translation.walkReadTicks;
-    ticks[Word.BUSY_EXTRA_READ] = translation.busyExtraReadTicks;
-    ticks[Word.BUSY_EXTRA_WRITE] = translation.busyExtraWriteTicks;
-    ticks[Word.INTERVAL_READ] = translation.walkIntervalReadTicks;
-    ticks[Word.INTERVAL_WRITE] = translation.walkIntervalWriteTicks;
+    ticks[Word.BUSY_EXTRA] = translation.busyExtraTicks;
+    ticks[Word.WALK_INTERVAL] = translation.walkIntervalTicks;
   }
 }

@@ -164,20 +164,20 @@ export class Translator {
       return;
     }
     if (bindings.kind[slot] === Kind.passThrough) {
-      this.#finishContext(slot, contextReads, flags);
+      this.#finishContext(slot, contextReads);
       this.#passThroughBound(tlps);
       return;
     }
     const pages = this.tableHigh(slot, low, high);
     if (pages < 0) {
-      this.#finishContext(slot, contextReads, flags);
+      this.#finishContext(slot, contextReads);
       this.#fault(slot, low, high, flags, this.widthFault(slot), true);
       return;
     }
     const entry = this.iotlb.lookup(bindings.space[slot]!, low, pages);
     if (entry >= 0) {
       if (this.permits(entry, flags)) {
-        this.#finishContext(slot, contextReads, flags);
+        this.#finishContext(slot, contextReads);
         this.#useEntry(entry, low, tlps);
         return;
       }
@@ -203,7 +203,7 @@ export class Translator {
       this.#refuseDevice(slot, low, high, flags, contextReads);
       return;
     }
-    this.#finishContext(slot, contextReads, flags);
+    this.#finishContext(slot, contextReads);
     const { hitTicks } = this.#timing;
     ticks[Walk.ready]! += hitTicks;
     this.times.low[Part.iotlbHit]! += hitTicks;
@@ -212,7 +212,7 @@ export class Translator {
   }
 
   #refuseDevice(slot: number, low: number, high: number, flags: number, contextReads: number): void {
-    this.#finishContext(slot, contextReads, flags);
+    this.#finishContext(slot, contextReads);
     const reason = this.resolver.scalable ? Reason.smDeviceTlbDisabled : Reason.deviceTlbDisabled;
     this.#fault(slot, low, high, flags, reason, false);
   }
@@ -304,7 +304,7 @@ export class Translator {
     counts[Count['model.page_walks']]!++;
     counts[Count['model.walks_1_read'] + Math.min(reads, 4) - 1]!++;
     counts[Count['model.iotlb_relookup']]! += tlps - 1;
-    schedule.end(contextReads, reads, (flags & Flag.write) !== 0);
+    schedule.end(contextReads, reads);
     this.#bound(slot);
     this.result[Result.reads] = contextReads + reads;
 
@@ -394,11 +394,11 @@ export class Translator {
   }
 
   /** Charges a context walk that no page walk follows; leaves when it ended in `ticks[ready]`. */
-  #finishContext(slot: number, contextReads: number, flags: number): void {
+  #finishContext(slot: number, contextReads: number): void {
     const { ticks } = this;
     if (contextReads > 0) {
       this.schedule.begin();
-      this.schedule.end(contextReads, 0, (flags & Flag.write) !== 0);
+      this.schedule.end(contextReads, 0);
       this.result[Result.reads] = contextReads;
     } else {
       ticks[Walk.bound] = ticks[Walk.from]!;
@@ -427,7 +427,7 @@ export class Translator {
   }
 
   #contextFault(slot: number, low: number, high: number, flags: number, reads: number): void {
-    this.#finishContext(slot, reads, flags);
+    this.#finishContext(slot, reads);
     this.#fault(slot, low, high, flags, this.resolver.fault, false);
   }
 

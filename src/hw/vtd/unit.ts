@@ -275,10 +275,8 @@ function withoutTime(config: VtdConfig): VtdConfig {
     hitTicks: 0,
     walkFixedTicks: 0,
     walkReadTicks: 0,
-    busyExtraReadTicks: 0,
-    busyExtraWriteTicks: 0,
-    walkIntervalReadTicks: 0,
-    walkIntervalWriteTicks: 0,
+    busyExtraTicks: 0,
+    walkIntervalTicks: 0,
   };
   return { ...config, translation };
 }

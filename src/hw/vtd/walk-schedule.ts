@@ -1,7 +1,10 @@
 /**
- * When walks run: a pool of identical walkers that start walks at a limited rate, and, on silicon that has it, one walk
- * at a time in a 2 MiB region. A walk starts when it is wanted, a walker is free and its region is; it lasts a fixed
- * time plus the time of its reads. One that waits for its region holds its walker, but not the walks behind it.
+ * When walks run: a pool of identical walkers, whose reads leave through one port to memory, which the reads of devices
+ * share; and, on silicon that has it, one walk at a time in a 2 MiB region. A walk starts when it is wanted, a walker is free, the
+ * port is, and its region is; it lasts a fixed time plus the time of its reads. One that waits for its region holds its
+ * walker, but not the walks behind it.
+ *
+ * APPROX: reads of devices take the port in the order of their requests and never wait for it themselves.
  *
  * Ticks pass through {@link WalkSchedule.ticks} so that nothing is boxed on the way.
  */
@@ -42,7 +45,7 @@ export class WalkSchedule {
   readonly walkers: ServerPool;
   /** Walks under way by 2 MiB region; `readyTick` is when the region is free. */
   readonly #regions: SetAssoc | undefined;
-  /** [ps] Element 0: before this tick no walk starts. */
+  /** [ps] Element 0: until when the port to memory is taken; before, no walk starts. */
   readonly nextStart: Float64Array;
   #walker = 0;
   #region = -1;
@@ -88,19 +91,24 @@ export class WalkSchedule {
     if (free > this.ticks[WalkTick.start]!) this.ticks[WalkTick.start] = free;
   }
 
+  /** A read that arrived at `arrival` takes `portTicks` of the port to memory: the next walk starts behind it. @hot */
+  readData(arrival: number, portTicks: number): void {
+    this.nextStart[0] = Math.max(this.nextStart[0]!, arrival) + portTicks;
+  }
+
   /** Charges a walk of so many context and page-table reads; sets `bound` and `ready`. @hot */
-  end(contextReads: number, pageReads: number, write: boolean): void {
+  end(contextReads: number, pageReads: number): void {
     const { ticks } = this;
     const timing = this.#timing;
     const start = ticks[WalkTick.start]!;
     const contextTicks = contextReads * timing.walkReadTicks;
     const pageTicks = pageReads * timing.walkReadTicks;
     const latency = timing.walkFixedTicks + contextTicks + pageTicks;
-    const busy = latency + (write ? timing.busyExtraWriteTicks : timing.busyExtraReadTicks);
+    const busy = latency + timing.busyExtraTicks;
     ticks[WalkTick.bound] = start + timing.walkFixedTicks + contextTicks;
     ticks[WalkTick.ready] = start + latency;
     this.walkers.busyUntil[this.#walker] = start + busy;
-    this.nextStart[0]! += write ? timing.walkIntervalWriteTicks : timing.walkIntervalReadTicks;
+    this.nextStart[0]! += timing.walkIntervalTicks;
     if (this.#region >= 0) this.#regions!.readyTick[this.#region] = start + busy;
     this.#counters.values[Count.pw_occupancy]! += busy;
     const sums = this.#times.low;

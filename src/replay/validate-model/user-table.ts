@@ -17,8 +17,8 @@ const point = z
   .strictObject({
     /** [4 KiB pages] Size of the window. */
     pages: z.int().min(1).max(262_144),
-    /** Measured, in the curve's quantity. */
-    value: z.number().min(0),
+    /** Measured, in the curve's quantity. Added latency may come out a little below 0; nothing else may. */
+    value: z.number(),
     /** [ns] Round trip of a 64-byte read to this window with the IOMMU off, where it is not the machine's. */
     readRoundTripNs: positive.optional(),
     /** Share of the value that the model may be off by; default: that of the published sweeps at this window. */
@@ -43,6 +43,13 @@ const curve = z
      */
     quantity: z.enum(['ns-per-transaction', 'gbps', 'latency-ns', 'added-latency-ns']),
     points: z.array(point).min(1).max(200),
+  })
+  .check(({ value, issues }) => {
+    if (value.quantity === 'added-latency-ns') return;
+    for (const [at, { value: measured }] of value.points.entries()) {
+      if (measured > 0) continue;
+      issues.push({ code: 'custom', path: ['points', at, 'value'], message: 'not above 0', input: measured });
+    }
   })
   .describe('one sweep');
 

@@ -22,6 +22,9 @@ import { walkCount } from './caches.ts';
  */
 const USED_UP = 0.85;
 
+/** [bytes] One read of memory. */
+const LINE_BYTES = 64;
+
 type Resource = BottleneckSection['resources'][number];
 
 interface Use {
@@ -40,7 +43,7 @@ export function bottleneckSection(data: CaseData, timing: HardwareTiming | undef
     linkUse(data, timing),
     windowUse(data, timing),
     walkerUse(data, timing),
-    walkRateUse(data, timing),
+    memoryPortUse(data, timing),
     queueUse(data, timing),
     controlUse(data),
   ].filter((use) => use.busyPs > 0);
@@ -147,17 +150,22 @@ function walkerUse(data: CaseData, { translation }: HardwareTiming): Use {
   return { resource: 'page walkers', busyPs, detail: `${busy} of ${walkers} busy` };
 }
 
-/** Walks start at a limited rate. */
-function walkRateUse(data: CaseData, { translation }: HardwareTiming): Use {
-  const reads = data.devices.reduce((sum, device) => sum + device.reads, 0);
-  const writes = data.devices.reduce((sum, device) => sum + device.writes, 0);
-  const { walkIntervalReadTicks, walkIntervalWriteTicks } = translation;
-  const mean = (reads * walkIntervalReadTicks + writes * walkIntervalWriteTicks) / Math.max(1, reads + writes);
+/** Walks, and the lines that devices read, leave for memory one after the other. */
+function memoryPortUse(data: CaseData, timing: HardwareTiming): Use {
+  const { walkIntervalTicks } = timing.translation;
+  const walksPs = walkCount(data) * walkIntervalTicks;
+  const { readPortLineTicks, readPortLeastTicks } = timing.link;
+  const readsPs = data.devices.reduce((sum, device) => {
+    const { meanBytes, readTlps } = loadOf(device, timing);
+    const line = Math.ceil(meanBytes / LINE_BYTES) * readPortLineTicks;
+    return sum + device.reads * Math.max(line, readTlps * readPortLeastTicks);
+  }, 0);
   const units = Math.max(1, Object.keys(data.counters).length);
   return {
-    resource: 'rate of walks',
-    busyPs: (walkCount(data) * mean) / units,
-    detail: `one each ${formatQuotient(nsFromPs(mean))} ns at most`,
+    resource: 'memory port of walks',
+    // Reads wait for it only behind walks.
+    busyPs: walksPs === 0 ? 0 : (walksPs + readsPs) / units,
+    detail: `${formatQuotient(nsFromPs(walkIntervalTicks))} ns a walk, shared with reads`,
   };
 }
 

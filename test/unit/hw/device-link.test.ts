@@ -12,6 +12,8 @@ const TIMING: LinkTiming = {
   oneWayTicks: 1000,
   memoryReadTicks: 5000,
   memoryWriteTicks: 3000,
+  readPortLineTicks: 0,
+  readPortLeastTicks: 0,
   requestBytes: [64, 256, 512],
   readWindow: [4, 4, 2],
   writeWindow: [3, 3, 3],

@@ -23,7 +23,7 @@ describe('moves', () => {
     ['translation.hitNs', 2, undefined, { slow: '4', fast: '1', scaled: true }],
     ['costsNs.qiSubmit', 100, undefined, { slow: '200', fast: '50', scaled: true }],
     ['link.dllpBytes', 16, undefined, { slow: '32', fast: '8', scaled: true }],
-    ['translation.busyExtraWriteNs', -13, undefined, { slow: '-6.5', fast: '-26', scaled: true }],
+    ['translation.busyExtraNs', -13, undefined, { slow: '-6.5', fast: '-26', scaled: true }],
     ['iotlb.entries', 128, undefined, { slow: '64', fast: '256', scaled: true }],
     ['translation.walkers', 1, undefined, { slow: null, fast: '2', scaled: true }],
     ['device.readWindow', '100/50/25/12', undefined, { slow: '[50,25,13,6]', fast: '[200,100,50,24]', scaled: true }],
@@ -32,7 +32,7 @@ describe('moves', () => {
     ['iotlb.ways', 8, 128, { slow: '4', fast: '16', scaled: false }],
     ['iotlb.policy', 'lru', undefined, { slow: 'fifo', fast: null, scaled: false }],
     ['translation.releaseInOrder', false, undefined, { slow: 'true', fast: null, scaled: false }],
-    ['translation.walkIntervalReadNs', 0, undefined, 'is zero, which no factor moves'],
+    ['translation.walkIntervalNs', 0, undefined, 'is zero, which no factor moves'],
     ['iotlb.ways', 0, 113, 'has no neighbouring value'],
     ['registers.cap', 'd2008c222f0606', undefined, 'says what the machine is, not how large or fast'],
   ] as const)('%s %s of a cache of %s', (path, value, entries, expected) => {

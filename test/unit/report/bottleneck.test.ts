@@ -61,13 +61,13 @@ async function caseOf(
 describe('the tight resource is named, and its bound is the throughput', () => {
   /*
    * What each bound is from the numbers of the profile alone, for reads that all have one size: window over the time a request
-   * is away (round trip and a hit), walkers over the time of a walk (fixed part, one read, the delay of a busy walker), one
-   * request each interval of walks, or of issue.
+   * is away (round trip and a hit), walkers over the time of a walk (fixed part, one read), one request each interval of
+   * walks and its own line at the port, or of issue.
    */
   test.each([
     ['device window', (27 * 64) / (412e-9 + 2e-9), { bytes: 64, pages: 32 }],
-    ['rate of walks', 64 / 53.7e-9, { bytes: 64, pages: PAGES, set: ['translation.walkers=12'] }],
-    ['page walkers', (2 * 64) / (110e-9 + 180e-9 + 32e-9), { bytes: 64, pages: PAGES, set: ['translation.walkers=2'] }],
+    ['memory port of walks', 64 / (46.1e-9 + 6.5e-9), { bytes: 64, pages: PAGES }],
+    ['page walkers', (2 * 64) / (110e-9 + 180e-9), { bytes: 64, pages: PAGES, set: ['translation.walkers=2'] }],
     ['device link', 512 / 74.5e-9, { bytes: 512, pages: 32 }],
   ] as const)('%s', async (resource, expected, load) => {
     const { bottleneck, headline } = await reads({ hardware: 'vtd-bdw', ...load });
@@ -110,8 +110,8 @@ test('identity has link and window of the devices', async () => {
   expect(identity?.window?.map(({ request_bytes, reads: r, writes }) => [request_bytes, r, writes])).toEqual([
     [64, 27, 64],
     [128, 19, 64],
-    [256, 13, 24],
-    [512, 12, 24],
+    [256, 16, 24],
+    [512, 16, 24],
   ]);
 });
 

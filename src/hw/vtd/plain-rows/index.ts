@@ -54,6 +54,7 @@ export function run(block: usize, from: i32, to: i32, limit: f64, nextEffect: f6
   const counts = load<usize>(block, Word.COUNTS * 4);
   const times = load<usize>(block, Word.TIMES * 4);
   const walks = load<i32>(block, Word.WALKS * 4) !== 0;
+  const portFree = load<usize>(block, Word.NEXT_START * 4);
   const hints = load<usize>(block, Word.HINTS * 4);
   const hintShift = load<u32>(block, Word.HINT_SHIFT * 4);
   const tags = load<usize>(iotlb, CACHE_TAGS * 4);
@@ -242,6 +243,12 @@ export function run(block: usize, from: i32, to: i32, limit: f64, nextEffect: f6
       spacing = step;
     } else {
       memory += memoryReadTicks;
+      // Walks start behind the lines of the read (WalkSchedule.readData).
+      const portTicks = load<f64>(figures, Word.SHAPE_PORT * 8);
+      if (portTicks > 0) {
+        const free = load<f64>(portFree);
+        store<f64>(portFree, (free > arrival ? free : arrival) + portTicks);
+      }
       spacing = load<f64>(figures, Word.SHAPE_DOWN_STEP * 8);
       let sent = arrival + hitTicks + memoryReadTicks;
       const downFree = load<f64>(state, Word.PORT_DOWN_FREE * 8);

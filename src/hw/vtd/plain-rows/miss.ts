@@ -44,7 +44,7 @@ export function miss(
   }
   if (stale !== 0) return -Word.STOP_STALE;
 
-  // The walker that is free first; walks start at a limited rate.
+  // The walker that is free first, and the port to memory.
   const busy = load<usize>(block, Word.WALKER_BUSY * 4);
   const walkers = load<i32>(block, Word.WALKER_COUNT * 4);
   let walker = busy;
@@ -86,9 +86,9 @@ export function miss(
   const readTicks = load<f64>(block, Word.WALK_READ * 8);
   const pageTicks = <f64>reads * readTicks;
   const latency = fixedTicks + pageTicks;
-  const occupied = latency + load<f64>(block + ((<usize>write) << 3), Word.BUSY_EXTRA_READ * 8);
+  const occupied = latency + load<f64>(block, Word.BUSY_EXTRA * 8);
   store<f64>(walker, start + occupied);
-  store<f64>(nextStart, start + load<f64>(block + ((<usize>write) << 3), Word.INTERVAL_READ * 8));
+  store<f64>(nextStart, start + load<f64>(block, Word.WALK_INTERVAL * 8));
   const counts = load<usize>(block, Word.COUNTS * 4);
   add(counts, Word.COUNT_CONTEXT_LOOKUP, 1);
   add(counts, Word.COUNT_CONTEXT_HIT, 1);

@@ -96,13 +96,11 @@ export const MEMORY_READ = 41;
 export const MEMORY_WRITE = 42;
 export const WALK_FIXED = 43;
 export const WALK_READ = 44;
-export const BUSY_EXTRA_READ = 45;
-export const BUSY_EXTRA_WRITE = 46;
-export const INTERVAL_READ = 47;
-export const INTERVAL_WRITE = 48;
-export const LAST_DONE = 49;
+export const BUSY_EXTRA = 45;
+export const WALK_INTERVAL = 46;
+export const LAST_DONE = 47;
 /** Size of the block in float64 words. */
-export const BLOCK_LENGTH = 50;
+export const BLOCK_LENGTH = 48;
 
 /** Counter numbers. */
 export const COUNT_REQUESTS = 0;
@@ -160,6 +158,7 @@ export const SHAPE_SERIAL = 1;
 export const SHAPE_DOWN_TOTAL = 2;
 export const SHAPE_DOWN_STEP = 3;
 export const SHAPE_HOLD = 4;
+export const SHAPE_PORT = 5;
 export const PORT_UP_FREE = 0;
 export const PORT_DOWN_FREE = 1;
 export const PORT_NEXT_ISSUE = 2;

@@ -1,7 +1,8 @@
 /** All validation tables, in the order in which they are printed. */
 import type { TableRun } from './table.ts';
 import { V1_LATENCY } from './v1-latency.ts';
-import { V2_BANDWIDTH, V2_HELD_OUT } from './v2-bandwidth.ts';
+import { V2_BANDWIDTH } from './v2-bandwidth.ts';
+import { V2_HELD_OUT, V2_SIZES } from './v2-held-out.ts';
 import { V3_SUPERPAGES } from './v3-superpages.ts';
 import { V4_REGION_WALKS } from './v4-region-walks.ts';
 import { V5_RECEIVE } from './v5-receive.ts';
@@ -16,6 +17,7 @@ export const VALIDATION_TABLES: readonly TableRun[] = [
   V1_LATENCY,
   V2_BANDWIDTH,
   V2_HELD_OUT,
+  V2_SIZES,
   V3_SUPERPAGES,
   V4_REGION_WALKS,
   V5_RECEIVE,

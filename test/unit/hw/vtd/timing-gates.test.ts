@@ -177,7 +177,7 @@ describe('walkers', () => {
   });
 
   test('a walker is busy longer than its walk takes, by what the profile says', () => {
-    const dut = bench({ set: ['translation.walkers=1', 'translation.busyExtraReadNs=7'] });
+    const dut = bench({ set: ['translation.walkers=1', 'translation.busyExtraNs=7'] });
     dut.issueToArrive(T0, { page: PAGE });
     expect(dut.issueToArrive(T0 + 1000, { page: ELSEWHERE + 1, device: 1 }).readyTick).toBe(
       walked(5) + 7000 + FIXED + READ,
@@ -205,7 +205,7 @@ describe('walkers', () => {
   test('walks start at least an interval apart', () => {
     const interval = 45_000;
     const walk = (tick: number): ArrivedOutcome => {
-      const dut = bench({ set: ['translation.walkIntervalReadNs=45'] });
+      const dut = bench({ set: ['translation.walkIntervalNs=45'] });
       dut.issueToArrive(T0, { page: PAGE });
       return dut.issueToArrive(tick, { page: ELSEWHERE + 1, device: 1 });
     };
@@ -213,6 +213,29 @@ describe('walkers', () => {
     expect(walk(start - 1).readyTick).toBe(start + FIXED + READ);
     expect(walk(start).readyTick).toBe(start + FIXED + READ);
     expect(walk(start + 1).readyTick).toBe(start + 1 + FIXED + READ);
+  });
+
+  test.each([
+    // Three lines of 4 ns, then the least that a read takes.
+    ['link.readPortLineNs=4', 192, 12_000],
+    ['link.readPortLeastNs=9', 192, 9_000],
+  ])('a walk starts behind the lines of a read that hits: %s', (set, bytes, taken) => {
+    const walk = (tick: number): ArrivedOutcome => {
+      const dut = bench({ set: [set] });
+      // Device 1 is warm on device 0's space.
+      dut.issueToArrive(T0, { page: ELSEWHERE, device: 1, bytes });
+      return dut.issueToArrive(tick, { page: PAGE });
+    };
+    const start = T0 + taken;
+    expect(walk(start - 1).readyTick).toBe(start + FIXED + 5 * READ);
+    expect(walk(start).readyTick).toBe(start + FIXED + 5 * READ);
+    expect(walk(start + 1).readyTick).toBe(start + 1 + FIXED + 5 * READ);
+  });
+
+  test('a write takes nothing of the port', () => {
+    const dut = bench({ set: ['link.readPortLineNs=4'] });
+    dut.issueToArrive(T0, { page: ELSEWHERE, device: 1, write: true });
+    expect(dut.issueToArrive(T0 + 1, { page: PAGE }).readyTick).toBe(T0 + 1 + FIXED + 5 * READ);
   });
 
   test('a region is walked again when its walk is over, where regions are walked one by one', () => {
