@@ -246,8 +246,9 @@ export function run(block: usize, from: i32, to: i32, limit: f64, nextEffect: f6
       // Walks start behind the lines of the read (WalkSchedule.readData).
       const portTicks = load<f64>(figures, Word.SHAPE_PORT * 8);
       if (portTicks > 0) {
-        const free = load<f64>(portFree);
-        store<f64>(portFree, (free > arrival ? free : arrival) + portTicks);
+        let free = load<f64>(portFree);
+        if (free < arrival) free = arrival;
+        store<f64>(portFree, free + portTicks);
       }
       spacing = load<f64>(figures, Word.SHAPE_DOWN_STEP * 8);
       let sent = arrival + hitTicks + memoryReadTicks;
