@@ -23,7 +23,8 @@ import { type Endpoint, PageWait } from './endpoint.ts';
 import type { InvalidationQueue } from './invalidation-queue.ts';
 import { PageResponseValue } from './layout.ts';
 import type { PageRequests } from './page-requests.ts';
-import { Result, type Translator } from './translator.ts';
+import { Result } from './translation-result.ts';
+import type { Translator } from './translator.ts';
 import { WalkTick } from './walk-schedule.ts';
 
 /** [rows] Looked ahead at most for rows of one device. */

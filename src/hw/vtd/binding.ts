@@ -121,6 +121,16 @@ export class Bindings {
     this.earlierFirstPage[slot] = this.firstPage[slot]!;
   }
 
+  /** High word of a page number as far as the slot's tables index it, or -1 when the address is too wide. @hot */
+  tableHigh(slot: number, low: number, high: number): number {
+    const bits = 9 * this.rootLevel[slot]! - 32;
+    if (bits < 0) return high === 0 && low >>> (32 + bits) === 0 ? 0 : -1;
+    if (this.kind[slot] === BindingKind.secondStage) return high >>> bits === 0 ? high : -1;
+    const top = high >> (bits - 1);
+    if (top === 0) return high;
+    return top === 0xfffff >> (bits - 1) ? high & ((1 << bits) - 1) : -1;
+  }
+
   /** Invalidates one slot. */
   drop(slot: number): void {
     this.readyTick[slot] = NEVER;

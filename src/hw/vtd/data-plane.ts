@@ -17,7 +17,8 @@ import type { InvalidationQueue } from './invalidation-queue.ts';
 import { STOP_END, STOP_LIMIT, STOP_STALE } from './plain-rows/words.ts';
 import { PlainRows } from './plain-rows.ts';
 import { RowProgress } from './row-progress.ts';
-import { Result, type Translator } from './translator.ts';
+import { Result } from './translation-result.ts';
+import type { Translator } from './translator.ts';
 import { WalkTick } from './walk-schedule.ts';
 
 // Copies of this module's own: V8 folds these into the loop, an imported binding it loads each time.

@@ -10,7 +10,8 @@ import { TimePart } from './counters.ts';
 import type { Endpoint } from './endpoint.ts';
 import type { InvalidationQueue } from './invalidation-queue.ts';
 import { MAX_PAGE_HIGH, packValue1, VALUE_PFN_HIGH, VALUE_PROT_SHIFT, VALUE_SIZE_SHIFT } from './iotlb.ts';
-import { Result, type Translator } from './translator.ts';
+import { Result } from './translation-result.ts';
+import type { Translator } from './translator.ts';
 import { WalkTick } from './walk-schedule.ts';
 
 /** [ps] Wire time of a translation request, and of its answer. */
@@ -141,7 +142,7 @@ export class DeviceTranslations {
     const { bindings, iotlb, walker } = this.#translator;
     if (this.outcome === DmaOutcome.passThrough || bindings.kind[slot] === BindingKind.passThrough) return 3;
     if (this.outcome === DmaOutcome.miss) return walker.prot;
-    const pages = this.#translator.tableHigh(slot, low, high);
+    const pages = this.#translator.bindings.tableHigh(slot, low, high);
     const entry = iotlb.peek(bindings.space[slot]!, low, pages);
     return entry < 0 ? walker.prot : (iotlb.cache.values[(entry << 1) + 1]! >>> VALUE_PROT_SHIFT) & 3;
   }

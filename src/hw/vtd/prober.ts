@@ -3,7 +3,8 @@ import { NEVER } from '../../units.ts';
 import { DmaFlag, DmaOutcome } from '../unit.ts';
 import { BindingKind } from './binding.ts';
 import { FaultReason } from './fault-reasons.ts';
-import { Result, ROOT_PROT, type Translator } from './translator.ts';
+import { answerEntry, answerLeaf, Result } from './translation-result.ts';
+import { ROOT_PROT, type Translator } from './translator.ts';
 
 /** Answers into `translator.result`, as {@link Translator.translate} would. */
 export function probe(translator: Translator, slot: number, low: number, high: number, flags: number): void {
@@ -23,7 +24,7 @@ export function probe(translator: Translator, slot: number, low: number, high: n
     }
   }
   if (bindings.kind[slot] === BindingKind.passThrough) return;
-  const pages = translator.tableHigh(slot, low, high);
+  const pages = bindings.tableHigh(slot, low, high);
   if (pages < 0) {
     answerFault(result, translator.widthFault(slot));
     return;
@@ -37,14 +38,14 @@ export function probe(translator: Translator, slot: number, low: number, high: n
     return;
   }
   result[Result.outcome] = DmaOutcome.miss;
-  translator.answerLeaf(low);
+  answerLeaf(result, walker, low);
 }
 
 function probeEntry(translator: Translator, space: number, low: number, high: number, flags: number): boolean {
   const entry = translator.iotlb.peek(space, low, high);
   if (entry < 0 || !translator.permits(entry, flags)) return false;
   translator.result[Result.outcome] = DmaOutcome.hit;
-  translator.answerEntry(entry, low);
+  answerEntry(translator.result, translator.iotlb, entry, low);
   return true;
 }
 

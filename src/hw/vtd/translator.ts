@@ -7,19 +7,20 @@
  * entry of the future joins the walk. Whatever invalidation comes first drops the entry, so a walk that was under way
  * leaves nothing behind. Context and PASID caches are consulted on IOTLB misses only, as counters of real units show.
  */
-import { NEVER } from '../../units.ts';
 import type { PhysicalMemory } from '../memory.ts';
 import { DmaFlag, DmaOutcome } from '../unit.ts';
 import { AddressSpaces } from './address-spaces.ts';
 import { BindingKind, type Bindings } from './binding.ts';
+import { BindingWalk } from './binding-walk.ts';
 import type { TranslationTiming, VtdConfig } from './config.ts';
 import { Counter, TimePart, TimeSums, type UnitCounters } from './counters.ts';
 import { FaultReason } from './fault-reasons.ts';
 import type { FaultRecorder } from './faults.ts';
-import { Iotlb, packValue1, VALUE_PFN_HIGH, VALUE_PROT_SHIFT, VALUE_SIZE_SHIFT } from './iotlb.ts';
+import { Iotlb, packValue1, VALUE_PROT_SHIFT } from './iotlb.ts';
 import { NestedWalker } from './nested-walker.ts';
 import { PagingCaches } from './paging-caches.ts';
 import { BindingResolver } from './resolver.ts';
+import { answerEntry, answerLeaf, RESULT_WORDS, Result } from './translation-result.ts';
 import { WalkSchedule, WalkTick } from './walk-schedule.ts';
 import { PROT_READ, PROT_WRITE, Walker } from './walker.ts';
 
@@ -32,11 +33,6 @@ const Flag = DmaFlag;
 const Reason = FaultReason;
 const Kind = BindingKind;
 const PROT_SHIFT = VALUE_PROT_SHIFT;
-const SIZE_SHIFT = VALUE_SIZE_SHIFT;
-const PFN_HIGH = VALUE_PFN_HIGH;
-
-/** Indices of {@link Translator.result}. */
-export const Result = { outcome: 0, fault: 1, reads: 2, pageShift: 3, pfnLow: 4, pfnHigh: 5 } as const;
 
 /** Permissions before the first table. */
 export const ROOT_PROT = PROT_READ | PROT_WRITE;
@@ -56,7 +52,7 @@ export class Translator {
   readonly times: TimeSums;
   readonly config: VtdConfig;
   /** Outcome of the last {@link translate}, by {@link Result}. */
-  readonly result = new Int32Array(6);
+  readonly result = new Int32Array(RESULT_WORDS);
   /** [ps] By {@link WalkTick}: `arrival` goes in, `ready` comes out. */
   readonly ticks: Float64Array;
   /** Global enable (GSTS.TES). */
@@ -68,8 +64,7 @@ export class Translator {
 
   readonly #timing: TranslationTiming;
   readonly #faults: FaultRecorder;
-  /** This request's binding was resolved for it. */
-  #resolved = false;
+  readonly #binding: BindingWalk;
 
   constructor(
     config: VtdConfig,
@@ -94,6 +89,8 @@ export class Translator {
     this.nested = new NestedWalker(memory, this);
     this.schedule = new WalkSchedule(config.translation, counters, this.times, linear);
     this.ticks = this.schedule.ticks;
+    const { walkReadTicks } = config.translation;
+    this.#binding = new BindingWalk(bindings, this.resolver, this.schedule, this.times, this.result, walkReadTicks);
   }
 
   /**
@@ -131,31 +128,11 @@ export class Translator {
     else this.#translateByDomain(slot, low, high, flags, tlps);
   }
 
-  /**
-   * Finds out what translates the slot's requests: known, being read for another request, or to be resolved for this
-   * one, which may fault. Memory reads made.
-   */
-  #bind(slot: number): number {
-    const { bindings } = this;
-    const arrival = this.ticks[Walk.arrival]!;
-    const bound = bindings.readyTick[slot]!;
-    if (arrival >= bound) return 0;
-    if (bound !== NEVER) {
-      this.#waitFor(bound);
-      return 0;
-    }
-    bindings.keepEarlier(slot, arrival);
-    const reads = this.resolver.resolve(slot);
-    this.#resolved = true;
-    this.#waitFor(this.resolver.readyTick);
-    return reads;
-  }
-
   #translateByDomain(slot: number, low: number, high: number, flags: number, tlps: number): void {
     const { bindings } = this;
-    const contextReads = this.#bind(slot);
-    const remembered = !this.#resolved;
-    if (this.#resolved && this.resolver.fault !== Reason.none) {
+    const contextReads = this.#binding.begin(slot);
+    const remembered = !this.#binding.resolved;
+    if (this.#binding.resolved && this.resolver.fault !== Reason.none) {
       this.#contextFault(slot, low, high, flags, contextReads);
       return;
     }
@@ -164,20 +141,20 @@ export class Translator {
       return;
     }
     if (bindings.kind[slot] === Kind.passThrough) {
-      this.#finishContext(slot, contextReads);
+      this.#binding.endAlone(slot, contextReads);
       this.#passThroughBound(tlps);
       return;
     }
-    const pages = this.tableHigh(slot, low, high);
+    const pages = bindings.tableHigh(slot, low, high);
     if (pages < 0) {
-      this.#finishContext(slot, contextReads);
+      this.#binding.endAlone(slot, contextReads);
       this.#fault(slot, low, high, flags, this.widthFault(slot), true);
       return;
     }
     const entry = this.iotlb.lookup(bindings.space[slot]!, low, pages);
     if (entry >= 0) {
       if (this.permits(entry, flags)) {
-        this.#finishContext(slot, contextReads);
+        this.#binding.endAlone(slot, contextReads);
         this.#useEntry(entry, low, tlps);
         return;
       }
@@ -194,8 +171,8 @@ export class Translator {
    */
   #translated(slot: number, low: number, high: number, flags: number, tlps: number): void {
     const { bindings, ticks } = this;
-    const contextReads = this.#bind(slot);
-    if (this.#resolved && this.resolver.fault !== Reason.none) {
+    const contextReads = this.#binding.begin(slot);
+    if (this.#binding.resolved && this.resolver.fault !== Reason.none) {
       this.#contextFault(slot, low, high, flags, contextReads);
       return;
     }
@@ -203,7 +180,7 @@ export class Translator {
       this.#refuseDevice(slot, low, high, flags, contextReads);
       return;
     }
-    this.#finishContext(slot, contextReads);
+    this.#binding.endAlone(slot, contextReads);
     const { hitTicks } = this.#timing;
     ticks[Walk.ready]! += hitTicks;
     this.times.low[Part.iotlbHit]! += hitTicks;
@@ -212,7 +189,7 @@ export class Translator {
   }
 
   #refuseDevice(slot: number, low: number, high: number, flags: number, contextReads: number): void {
-    this.#finishContext(slot, contextReads);
+    this.#binding.endAlone(slot, contextReads);
     const reason = this.resolver.scalable ? Reason.smDeviceTlbDisabled : Reason.deviceTlbDisabled;
     this.#fault(slot, low, high, flags, reason, false);
   }
@@ -236,7 +213,7 @@ export class Translator {
       this.#passThroughBound(tlps);
       return;
     }
-    const pages = this.tableHigh(slot, low, high);
+    const pages = bindings.tableHigh(slot, low, high);
     if (pages < 0) this.#fault(slot, low, high, flags, this.widthFault(slot), true);
     else this.#miss(slot, low, pages, high, flags, contextReads, tlps);
   }
@@ -260,7 +237,7 @@ export class Translator {
       ticks[Walk.ready] = from + hitTicks;
       result[Result.outcome] = Outcome.hit;
     }
-    this.answerEntry(entry, low);
+    answerEntry(result, this.iotlb, entry, low);
   }
 
   #miss(
@@ -305,7 +282,7 @@ export class Translator {
     counts[Count['model.walks_1_read'] + Math.min(reads, 4) - 1]!++;
     counts[Count['model.iotlb_relookup']]! += tlps - 1;
     schedule.end(contextReads, reads);
-    this.#bound(slot);
+    this.#binding.end(slot);
     this.result[Result.reads] = contextReads + reads;
 
     // Fill: each upper level from the end of its own read on, the leaf at the end.
@@ -322,7 +299,7 @@ export class Translator {
       return;
     }
     this.result[Result.outcome] = Outcome.miss;
-    this.answerLeaf(low);
+    answerLeaf(this.result, walker, low);
     // APPROX: translations of the upper half of a first-stage address space are not cached.
     if (pages !== high) return;
     const frameLow = this.result[Result.pfnLow]! & ~((1 << (9 * size)) - 1);
@@ -349,42 +326,11 @@ export class Translator {
     this.fsPaging.settle();
   }
 
-  /** Answers with an IOTLB entry. */
-  answerEntry(entry: number, low: number): void {
-    const { values } = this.iotlb.cache;
-    const value1 = values[(entry << 1) + 1]!;
-    this.#answer((value1 >>> SIZE_SHIFT) & 3, values[entry << 1]!, value1 & PFN_HIGH, low);
-  }
-
-  /** Answers with the leaf that the walker found. */
-  answerLeaf(low: number): void {
-    const { size, leafLow, leafHigh } = this.walker;
-    const frameLow = ((leafHigh << 20) | (leafLow >>> 12)) & ~((1 << (9 * size)) - 1);
-    this.#answer(size, frameLow, (leafHigh >>> 12) & PFN_HIGH, low);
-  }
-
-  #answer(size: number, frameLow: number, frameHigh: number, low: number): void {
-    const { result } = this;
-    result[Result.pageShift] = 12 + 9 * size;
-    result[Result.pfnLow] = frameLow | (low & ((1 << (9 * size)) - 1));
-    result[Result.pfnHigh] = frameHigh;
-  }
-
   /** Whether an IOTLB entry allows the access. */
   permits(entry: number, flags: number): boolean {
     if (!this.config.iotlbRules.hitChecksPermission) return true;
     const needed = (flags & Flag.write) !== 0 ? PROT_WRITE : PROT_READ;
     return ((this.iotlb.cache.values[(entry << 1) + 1]! >>> PROT_SHIFT) & needed) !== 0;
-  }
-
-  /** High word of the page number as far as the tables index it, or -1 when the address is too wide. */
-  tableHigh(slot: number, low: number, high: number): number {
-    const bits = 9 * this.bindings.rootLevel[slot]! - 32;
-    if (bits < 0) return high === 0 && low >>> (32 + bits) === 0 ? 0 : -1;
-    if (this.bindings.kind[slot] === Kind.secondStage) return high >>> bits === 0 ? high : -1;
-    const top = high >> (bits - 1);
-    if (top === 0) return high;
-    return top === 0xfffff >> (bits - 1) ? high & ((1 << bits) - 1) : -1;
   }
 
   /** Fault reason of an address that is too wide. */
@@ -393,41 +339,8 @@ export class Translator {
     return this.resolver.scalable ? this.config.faultCodes.scalableSsBeyondWidth : Reason.addressBeyondWidth;
   }
 
-  /** Charges a context walk that no page walk follows; leaves when it ended in `ticks[ready]`. */
-  #finishContext(slot: number, contextReads: number): void {
-    const { ticks } = this;
-    if (contextReads > 0) {
-      this.schedule.begin();
-      this.schedule.end(contextReads, 0);
-      this.result[Result.reads] = contextReads;
-    } else {
-      ticks[Walk.bound] = ticks[Walk.from]!;
-      ticks[Walk.ready] = ticks[Walk.from]!;
-    }
-    this.#bound(slot);
-  }
-
-  /** Entries that this request needs are being read for another until `readyTick`. */
-  #waitFor(readyTick: number): void {
-    const { ticks } = this;
-    const waited = readyTick - ticks[Walk.from]!;
-    if (waited <= 0) return;
-    this.times.low[Part.walkQueue]! += waited;
-    ticks[Walk.from] = readyTick;
-  }
-
-  /** The entries read for this request, and its binding if they are cached, can be used from `ticks[bound]` on. */
-  #bound(slot: number): void {
-    if (!this.#resolved) return;
-    this.#resolved = false;
-    const { resolver } = this;
-    const boundTick = this.ticks[Walk.bound]!;
-    resolver.entriesRead(boundTick, this.#timing.walkReadTicks);
-    if (resolver.cached && resolver.fault === Reason.none) this.bindings.readyTick[slot] = boundTick;
-  }
-
   #contextFault(slot: number, low: number, high: number, flags: number, reads: number): void {
-    this.#finishContext(slot, reads);
+    this.#binding.endAlone(slot, reads);
     this.#fault(slot, low, high, flags, this.resolver.fault, false);
   }
 

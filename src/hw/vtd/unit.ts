@@ -30,7 +30,8 @@ import { packValue1, VALUE_PROT_SHIFT } from './iotlb.ts';
 import { PageRequestQueue } from './page-request-queue.ts';
 import { probe } from './prober.ts';
 import { RegisterFile } from './register-file.ts';
-import { Result, Translator } from './translator.ts';
+import { Result } from './translation-result.ts';
+import { Translator } from './translator.ts';
 import { WalkTick } from './walk-schedule.ts';
 
 /** What a unit needs besides its profile. */
