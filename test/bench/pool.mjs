@@ -1,5 +1,6 @@
 // Independent jobs on two workers against one: wall time of the same run, pool and loading included, interleaved rounds.
-// A machine that has less than two cores to spare shows less than the pool can do.
+// Jobs are long enough that starting the second worker is not what is measured. A machine that has less than two cores to
+// spare shows less than the pool can do.
 import { mkdtempSync, rmSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -10,12 +11,14 @@ import { synthesize } from '../../dist/trace/synth/synthesize.js';
 const SCATTER = fileURLToPath(new URL('../../workloads/recipes/scatter.json', import.meta.url));
 /** Jobs of one run; an even number, so that two workers can share them evenly. */
 const JOBS = 4;
+/** Rows of a job for each row of the other benches. */
+const SCALE = 4;
 
 /** Runs the bench; returns plain data. */
 export async function run({ rows, rounds }) {
   const folder = mkdtempSync(join(tmpdir(), 'iommu-replay-bench-'));
   try {
-    const jobRows = Math.min(rows, 1_000_000);
+    const jobRows = SCALE * Math.min(rows, 1_000_000);
     const bundle = join(folder, 'scatter');
     await synthesize(SCATTER, bundle, { rows: jobRows });
     await runTime(bundle, 2);
