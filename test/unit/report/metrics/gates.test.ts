@@ -1,0 +1,182 @@
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { caseMetrics } from '../../../../src/report/metrics/case-metrics.ts';
+import { conditionHolds, parseCondition } from '../../../../src/report/metrics/condition.ts';
+import { directionOf, formatMetric } from '../../../../src/report/metrics/direction.ts';
+import { allPass, evaluateGates, type Gate } from '../../../../src/report/metrics/gates.ts';
+import { resolveMetric } from '../../../../src/report/metrics/metric-name.ts';
+import {
+  failOnThresholds,
+  matchesFilter,
+  readThresholds,
+  type Threshold,
+  thresholdsJsonSchema,
+} from '../../../../src/report/metrics/thresholds.ts';
+import { buildReport } from '../../../../src/report/model.ts';
+import type { ReportModel } from '../../../../src/report/schema.ts';
+import { jobResult, runResult } from '../../../support/run-result-builder.ts';
+
+const DEVICES = ['0000:01:00.0', '0000:02:00.0'];
+
+function report(seed = 7, faults = 0): ReportModel {
+  return buildReport(runResult([jobResult({ seed, faults, devices: DEVICES })])).model;
+}
+
+let folder = '';
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), 'gates-'));
+});
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+function fileOf(content: unknown): string {
+  const file = join(folder, 'thresholds.json');
+  writeFileSync(file, JSON.stringify(content));
+  return file;
+}
+
+describe('metrics of a case', () => {
+  const [one] = report().cases;
+  const metrics = caseMetrics(one!);
+
+  test('are named by their path in report.json, elements of lists by what they are about', () => {
+    expect(metrics.get('headline.throughput_bytes_per_s')).toBe(one!.headline.throughput_bytes_per_s);
+    expect(metrics.get('latency.devices[0000:02:00.0].dma_latency_ns.p99')).toBe(
+      one!.latency.devices[1]!.dma_latency_ns.p99,
+    );
+    const [unit] = one!.units;
+    expect(metrics.get(`units[${unit!.unit}].counters.iotlb_lookup`)).toBe(unit!.counters['iotlb_lookup']);
+    const size = one!.latency.devices[0]!.page_sizes[0]!;
+    expect(metrics.get(`latency.devices[0000:01:00.0].page_sizes[${size.page_bytes}].requests`)).toBe(size.requests);
+  });
+
+  test('hold no identity and no single events', () => {
+    const names = [...metrics.keys()];
+    expect(names.filter((name) => /identity|domain_changes|answers|start_ns|page_bytes$/.test(name))).toEqual([]);
+    expect(names.length).toBeGreaterThan(100);
+  });
+
+  test('are found by any tail that is clear, the shallowest first', () => {
+    const names = [...metrics.keys()];
+    expect(resolveMetric('dma_latency_ns.p99', names, 'here')).toBe('latency.dma_latency_ns.p99');
+    expect(resolveMetric('headline.faulted_dma', names, 'here')).toBe('headline.faulted_dma');
+    expect(() => resolveMetric('reads', names, 'here')).toThrow(/here: 'reads' is one of 2 metrics: latency\.devices/);
+    expect(() => resolveMetric('dma_latency_ns.p98', names, 'here')).toThrow(/did you mean 'dma_latency_ns\.p9\d'/);
+  });
+
+  test.each([
+    ['latency.dma_latency_ns.p99', 'lower', 1234, '1.23 µs'],
+    ['latency.dma_latency_ns.count', 'neutral', 1234, '1,234'],
+    ['headline.throughput_bytes_per_s', 'higher', 2.5e9, '2.50 GB/s'],
+    ['headline.iotlb_hit_share', 'higher', 0.5, '50.0 %'],
+    ['headline.span_ns', 'neutral', 5, '5.00 ns'],
+    ['headline.faulted_dma', 'lower', 3, '3'],
+    ['concurrency.in_flight_bytes', 'neutral', 2048, '2.00 KiB'],
+  ] as const)('%s: %s is better', (path, direction, value, text) => {
+    expect(directionOf(path)).toBe(direction);
+    expect(formatMetric(path, value)).toBe(text);
+  });
+});
+
+describe('conditions', () => {
+  test.each([
+    ['dma_latency_ns.p99 > +2%', 102.1, 100, true],
+    ['dma_latency_ns.p99>+2%', 102, 100, false],
+    ['dma_latency_ns.p99 > +50ns', 151, 100, true],
+    ['dma_latency_ns.p99 > +50ns', 150, 100, false],
+    ['dma_latency_ns.p99 <= 2us', 2000, null, true],
+    ['throughput_bytes_per_s < -5%', 94, 100, true],
+    ['throughput_bytes_per_s >= 3G', 3e9, null, true],
+    ['iotlb_hit_share < 95%', 0.94, null, true],
+    ['faulted_dma != 0', 0, null, false],
+    // From nothing to something is more than any share; nothing to nothing is no change.
+    ['faulted_dma > +2%', 1, 0, true],
+    ['faulted_dma > +2%', 0, 0, false],
+    ['faulted_dma > +2%', 1, null, null],
+    ['faulted_dma > 1', null, 3, null],
+  ])('%s of %s against %s: %s', (text, value, base, expected) => {
+    expect(conditionHolds(parseCondition(text, 'here'), value, base)).toBe(expected);
+  });
+
+  test.each([
+    ['dma_latency_ns.p99', /is not METRIC/],
+    ['dma_latency_ns.p99 > fast', /is not METRIC/],
+    ['dma_latency_ns.p99 > 2 furlongs', /unknown unit 'furlongs'/],
+    ['faulted_dma > 3ms', /unknown unit 'ms' of faulted_dma/],
+    ['dma_latency_ns.p99 > 2%', /is no share; a change from the base has a sign/],
+  ])('%s is refused', (text, message) => {
+    expect(() => parseCondition(text, 'here')).toThrow(message);
+  });
+});
+
+describe('gates', () => {
+  const verdicts = (gates: readonly Gate[]): string[] => gates.map(({ verdict }) => verdict);
+
+  test('what is required must hold, what fails must not', () => {
+    const file = fileOf({
+      schemaVersion: 1,
+      thresholds: [
+        { require: 'headline.faulted_dma == 0' },
+        { failOn: 'headline.faulted_dma > 0', because: 'a fault stops a device' },
+      ],
+    });
+    expect(verdicts(evaluateGates(readThresholds(file), report()))).toEqual(['pass', 'pass']);
+    const breached = evaluateGates(readThresholds(file), report(7, 3));
+    expect(verdicts(breached)).toEqual(['breach', 'breach']);
+    expect(breached[1]).toMatchObject({ metric: 'headline.faulted_dma', value: 3, because: 'a fault stops a device' });
+    expect(allPass(breached)).toBe(false);
+  });
+
+  test('a run is no worse than itself, and another is held against it', () => {
+    const thresholds = failOnThresholds(['dma_latency_ns.mean > +0%', 'throughput_bytes_per_s < -0%']);
+    expect(allPass(evaluateGates(thresholds, report(), report()))).toBe(true);
+    const [gate] = evaluateGates(failOnThresholds(['dma_latency_ns.mean != +0%']), report(8), report(7));
+    expect(gate!.verdict).toBe('breach');
+    expect(gate!.observed).toBeCloseTo((gate!.value! - gate!.base!) / gate!.base!, 12);
+  });
+
+  test('a case that the base does not have is unknown, and that is no pass', () => {
+    const base = { ...report(), cases: [] };
+    const gates = evaluateGates(failOnThresholds(['faulted_dma > +0%']), report(), base);
+    expect(verdicts(gates)).toEqual(['unknown']);
+    expect(allPass(gates)).toBe(false);
+  });
+
+  const one: Threshold = failOnThresholds(['faulted_dma > 0'])[0]!;
+  test.each([
+    [failOnThresholds(['faulted_dma > +1']), /--fail-on: 'faulted_dma > \+1' is about a change, and there is no base/],
+    [failOnThresholds(['faulted > 1']), /no metric 'faulted'/],
+    [[{ ...one, workload: 'other*' }], /is about no case of the run/],
+    [[{ ...one, hardware: 'vtd-x' }], /is about no case of the run/],
+  ])('what cannot be meant is refused', (thresholds, message) => {
+    expect(() => evaluateGates(thresholds, report())).toThrow(message);
+  });
+
+  test.each([
+    [
+      { schemaVersion: 1, thresholds: [{ require: 'a > 1', failOn: 'b > 1' }] },
+      /thresholds\.0.*one of require and failOn/,
+    ],
+    [{ schemaVersion: 1, thresholds: [{ because: 'so' }] }, /thresholds\.0.*one of require and failOn/],
+    [{ schemaVersion: 1, thresholds: [{ requires: 'a > 1' }] }, /did you mean 'require'/],
+    [{ schemaVersion: 1, thresholds: [] }, /thresholds/],
+    [{ schemaVersion: 2, thresholds: [{ require: 'a > 1' }] }, /schemaVersion/],
+    [{ schemaVersion: 1, thresholds: [{ require: 'a >' }] }, /thresholds\.0: 'a >' is not METRIC/],
+  ])('a file that says something wrong is refused with the place', (content, message) => {
+    expect(() => readThresholds(fileOf(content))).toThrow(message);
+  });
+
+  test('filters know stars, and nothing else is special', () => {
+    expect(matchesFilter('nvme-*', 'nvme-randread4k')).toBe(true);
+    expect(matchesFilter('nvme-*', 'virtio')).toBe(false);
+    expect(matchesFilter('a.c', 'abc')).toBe(false);
+    expect(matchesFilter('a(b)*', 'a(b)')).toBe(true);
+    expect(matchesFilter(undefined, 'anything')).toBe(true);
+  });
+});
+
+test('threshold files have the published JSON Schema', () => {
+  const published = readFileSync(new URL('../../../../docs/thresholds.schema.json', import.meta.url), 'utf8');
+  expect(JSON.parse(published)).toEqual(JSON.parse(JSON.stringify(thresholdsJsonSchema())));
+});
