@@ -36,6 +36,8 @@ export interface LinkTiming {
   /** [ps] What a read takes of the port to memory that page walks wait for: for each 64-byte line, and at least. */
   readonly readPortLineTicks: number;
   readonly readPortLeastTicks: number;
+  /** [ps] How long reads keep a walk from the port at most. */
+  readonly readPortDelayTicks: number;
   /** Rows of the device's tables, by request size up to these bytes, ascending; larger ones use the last row. */
   readonly requestBytes: readonly number[];
   /** [TLPs] Outstanding at most. */
@@ -77,7 +79,7 @@ const SPACING = LinkTick.spacing;
 /** [bytes] Longest request: a page. */
 export const MAX_REQUEST_BYTES = 4096;
 /** [bytes] One read of memory. */
-const LINE_BYTES = 64;
+export const LINE_BYTES = 64;
 
 /** Indices of {@link DeviceLinks.shapes} within one request size of one direction, in [ps]. */
 export const RequestShape = {

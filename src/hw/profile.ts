@@ -98,6 +98,8 @@ export const HARDWARE_PROFILE_SCHEMA = z.object({
     /** What a read of a device takes of the port to memory that walks wait for: for each 64-byte line, and at least. */
     readPortLineNs: nanoseconds,
     readPortLeastNs: nanoseconds,
+    /** How long reads keep a walk from the port at most. */
+    readPortDelayNs: nanoseconds,
   }),
   /** The device in front of the link; rows by request size. */
   device: z
@@ -310,6 +312,7 @@ function resolveLink(from: HardwareProfileSource): LinkTiming {
     memoryWriteTicks: ticksFromNs(link.memoryWriteNs.value),
     readPortLineTicks: ticksFromNs(link.readPortLineNs.value),
     readPortLeastTicks: ticksFromNs(link.readPortLeastNs.value),
+    readPortDelayTicks: ticksFromNs(link.readPortDelayNs.value),
     requestBytes: device.requestBytes.value,
     readWindow: device.readWindow.value,
     writeWindow: device.writeWindow.value,

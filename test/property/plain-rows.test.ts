@@ -63,7 +63,15 @@ interface Shape {
   readonly nested?: boolean;
 }
 
-const SMALL = ['device.readWindow=[2,3,1,4]', 'device.writeWindow=[3,2,2,5]', 'device.readIntervalNs=[3,5,9,9]'];
+const SMALL = [
+  'device.readWindow=[2,3,1,4]',
+  'device.writeWindow=[3,2,2,5]',
+  'device.readIntervalNs=[3,5,9,9]',
+  'translation.walkIntervalNs=13',
+  'link.readPortLineNs=3.7',
+  'link.readPortLeastNs=6.5',
+  'link.readPortDelayNs=26',
+];
 const shapes: readonly Shape[] = [
   { name: 'legacy, fully associative', set: SMALL, stage: 'second', levels: 4, scalable: false },
   {
@@ -88,6 +96,8 @@ const shapes: readonly Shape[] = [
       'translation.walkIntervalNs=40',
       'translation.busyExtraNs=7',
       'link.readPortLineNs=11',
+      'link.readPortLeastNs=30',
+      'link.readPortDelayNs=45',
     ],
     stage: 'second',
     levels: 5,

@@ -42,6 +42,7 @@ export const ROUND_NUMBERS: readonly string[] = [
   'link.readRoundTripNs=400',
   'link.readPortLineNs=0',
   'link.readPortLeastNs=0',
+  'link.readPortDelayNs=0',
   'link.dllpBytes=0',
   'endpoint.lookupNs=3',
   'endpoint.translationExtraNs=40',

@@ -1,5 +1,5 @@
 /** Parts that the profiles of real units share. */
-import type { HardwareProfileSource } from '../profile.ts';
+import type { HardwareProfileSource, Sourced } from '../profile.ts';
 import { assumed, derived, documented, measured, specified } from './sourced.ts';
 
 const PCIE_MODEL = 'pcie-bench/pcie-model, model/pcie.py';
@@ -83,12 +83,12 @@ export function endpointBehindBuffers(oneWayNs: number): HardwareProfileSource['
 }
 
 /** A device with enough tags, limited by the root complex' buffers. */
-export function bufferLimitedDevice(cachelines: number, source: string): HardwareProfileSource['device'] {
-  const window = [64, 128, 256, 512].map((bytes) => Math.floor((cachelines * 64) / bytes));
+export function bufferLimitedDevice({ value, ...origin }: Sourced<number>): HardwareProfileSource['device'] {
+  const window = [64, 128, 256, 512].map((bytes) => Math.floor((value * 64) / bytes));
   return {
     requestBytes: documented([64, 128, 256, 512], 'rows of this table'),
-    readWindow: derived(window, source),
-    writeWindow: derived(window, source),
+    readWindow: { ...origin, value: window },
+    writeWindow: { ...origin, value: window },
     readIntervalNs: assumed([0, 0, 0, 0], 'the device issues at link speed'),
     writeIntervalNs: assumed([0, 0, 0, 0], 'the device issues at link speed'),
     readHoldNs: assumed([0, 0, 0, 0], 'a tag is free when its data have arrived'),

@@ -45,6 +45,7 @@ export const HYPERTRIO_BASE: HardwareProfileSource = {
     memoryWriteNs: documented(0, `${HYPERSIO}: translations only`),
     readPortLineNs: documented(0, `${HYPERSIO}: translations only`),
     readPortLeastNs: documented(0, `${HYPERSIO}: translations only`),
+    readPortDelayNs: documented(0, `${HYPERSIO}: translations only`),
   },
   endpoint: {
     ...VTD_BDW.endpoint,

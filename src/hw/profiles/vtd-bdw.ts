@@ -8,13 +8,11 @@ const RATE =
   'pcie-bench/data, Broadwell, least squares over the bandwidth sweeps of writes of 64 and 128 B, 1 to 64 MB; at 64 MB ' +
   '45.6 ns on Broadwell, 45.9 ns with the buffers on its other socket, 45.9 and 45.1 ns on two Haswell hosts, whatever ' +
   'one walk takes there (288, 340, 228, 267 ns)';
-const OVERLAP =
-  'pcie-bench/data: walks of 340 ns end 45.9 ns apart where the buffers are on the other socket (Broadwell), of 358 ns ' +
-  '51.6 ns apart (Ivy Bridge), so more than 7 overlap; ASSUMPTION: 8, which leaves the rate to the interval';
+const OVERLAP = 'enough to leave the rate of walks to the interval between them, whatever a walk takes up to 730 ns';
 const HELD = 'a walker is free when its translation is ready; nothing published asks for more';
 const PORT =
-  'pcie-bench/data, Broadwell at 64 MB: reads of 64, 128, 256 B are 6.4, 8.2, 15.8 ns further apart than writes, those of ' +
-  '512 B take 31 ns more than the walk: 4 ns a line, 6.5 ns at least';
+  'pcie-bench/data, Broadwell at 64 MB: reads of 256 B are 15.8 ns further apart than writes of 256 B, 4 ns a line; reads ' +
+  'of 64 B 6.4 ns, so that is the least';
 
 const ROMLEY_RATE =
   'the rate of walks goes with the platform, which Ivy Bridge shares with Sandy Bridge (Romley) as Haswell does with ' +
@@ -51,7 +49,7 @@ export const VTD_BDW: HardwareProfileSource = {
     hitNs: measured(2, `${LATENCY}: IOMMU on with small windows adds at most 3 ns`),
     walkFixedNs: derived(110, `${LATENCY}: the sum 110 + 180 is the measured 288 to 290 ns, the split is assumed`),
     walkReadNs: derived(180, `${LATENCY}: the sum 110 + 180 is the measured 288 to 290 ns, the split is assumed`),
-    walkers: derived(8, OVERLAP),
+    walkers: assumed(16, OVERLAP),
     busyExtraNs: assumed(0, HELD),
     walkIntervalNs: derived(46.1, RATE),
     serialiseRegion: measured(false, 'pcie-bench/data: no slow window of 1 to 2 MB on this generation'),
@@ -75,6 +73,10 @@ export const VTD_BDW: HardwareProfileSource = {
     memoryWriteNs: assumed(150, 'from translated address to global visibility of a posted write'),
     readPortLineNs: derived(4, PORT),
     readPortLeastNs: derived(6.5, PORT),
+    readPortDelayNs: assumed(
+      92,
+      'two intervals between walks, so that any number of devices leaves walks a third of the port',
+    ),
   },
   device: NFP6000,
   endpoint: ENDPOINT,

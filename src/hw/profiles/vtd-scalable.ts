@@ -64,8 +64,9 @@ export const VTD_CLX: HardwareProfileSource = {
     ),
     readPortLineNs: assumed(0, 'no data say that walks wait for data reads'),
     readPortLeastNs: assumed(0, 'no data say that walks wait for data reads'),
+    readPortDelayNs: assumed(0, 'no data say that walks wait for data reads'),
   },
-  device: bufferLimitedDevice(100, `${FAST_SAFE}, citing hostCC: about 100 cachelines in flight at the IIO`),
+  device: bufferLimitedDevice(derived(100, `${FAST_SAFE}, citing hostCC: about 100 cachelines in flight at the IIO`)),
   endpoint: endpointBehindBuffers(20),
   faultCodes: SPEC_FAULT_CODES,
 };
@@ -135,5 +136,5 @@ export const VTD_EMR: HardwareProfileSource = {
     maxPayloadBytes: measured(512, `${NESTED}: eight lookups of 512 bytes a page`),
     readRoundTripNs: assumed(600, 'larger mesh'),
   },
-  device: bufferLimitedDevice(256, 'ASSUMPTION: 256 cachelines in flight'),
+  device: bufferLimitedDevice(assumed(256, '256 cachelines in flight')),
 };

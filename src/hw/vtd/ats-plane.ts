@@ -258,7 +258,8 @@ export class AtsPlane {
       links.complete(port);
       ticks[LinkTick.arrival] = arrival;
       const portTicks = links.memoryPortTicks(port);
-      if (portTicks > 0) translator.schedule.readData(arrival, portTicks);
+      // As if the device had not translated first: a read of the future keeps nobody from the port until then.
+      if (portTicks > 0) translator.schedule.readData(endpoint.arrivalTick, portTicks);
     }
     const done = ticks[LinkTick.done]!;
     if (translations.entry >= 0) endpoint.tlb.use(translations.entry, done);

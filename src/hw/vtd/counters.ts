@@ -12,7 +12,7 @@ export const Counter = {
   pw_occupancy: 1,
   /** Memory reads for root, context, PASID and page-table entries. */
   iommu_mrds: 2,
-  /** [ps] Waiting for a walker; reported in IOMMU clocks. */
+  /** [ps] Walks waiting for a walker or for the port to memory; reported in IOMMU clocks. */
   iommu_mem_blocked: 3,
   ctxt_cache_lookup: 4,
   ctxt_cache_hit: 5,

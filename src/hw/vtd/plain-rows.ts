@@ -191,7 +191,7 @@ export class PlainRows {
     block[Word.WALKS] = walks ? 1 : 0;
     block[Word.WALKER_BUSY] = schedule.walkers.busyUntil.byteOffset;
     block[Word.WALKER_COUNT] = config.translation.walkers;
-    block[Word.NEXT_START] = schedule.nextStart.byteOffset;
+    block[Word.PORT_FREE] = schedule.portFree.byteOffset;
     block[Word.COUNTS] = counters.values.byteOffset;
     block[Word.TIMES] = times.low.byteOffset;
   }
@@ -207,5 +207,6 @@ export class PlainRows {
     ticks[Word.WALK_READ] = translation.walkReadTicks;
     ticks[Word.BUSY_EXTRA] = translation.busyExtraTicks;
     ticks[Word.WALK_INTERVAL] = translation.walkIntervalTicks;
+    ticks[Word.READ_DELAY] = link.readPortDelayTicks;
   }
 }

@@ -87,7 +87,7 @@ export class Translator {
     this.resolver = new BindingResolver(config, memory, this.spaces, bindings, counters, () => this.#flushAll());
     this.walker = new Walker(memory, config.faultCodes);
     this.nested = new NestedWalker(memory, this);
-    this.schedule = new WalkSchedule(config.translation, counters, this.times, linear);
+    this.schedule = new WalkSchedule(config.translation, config.link.readPortDelayTicks, counters, this.times, linear);
     this.ticks = this.schedule.ticks;
     const { walkReadTicks } = config.translation;
     this.#binding = new BindingWalk(bindings, this.resolver, this.schedule, this.times, this.result, walkReadTicks);

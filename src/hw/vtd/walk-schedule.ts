@@ -4,7 +4,8 @@
  * port is, and its region is; it lasts a fixed time plus the time of its reads. One that waits for its region holds its
  * walker, but not the walks behind it.
  *
- * APPROX: reads of devices take the port in the order of their requests and never wait for it themselves.
+ * Reads of devices go first: a walk waits for those before it, but not for ever, since the port is walks' again after
+ * `readPortDelayTicks`. APPROX: reads take it when their requests arrive and never wait for it themselves.
  *
  * Ticks pass through {@link WalkSchedule.ticks} so that nothing is boxed on the way.
  */
@@ -45,17 +46,26 @@ export class WalkSchedule {
   readonly walkers: ServerPool;
   /** Walks under way by 2 MiB region; `readyTick` is when the region is free. */
   readonly #regions: SetAssoc | undefined;
-  /** [ps] Element 0: until when the port to memory is taken; before, no walk starts. */
-  readonly nextStart: Float64Array;
+  /** [ps] Until when the port to memory is taken: by anybody (before, no walk starts), and by walks alone. */
+  readonly portFree: Float64Array;
+  readonly #readDelay: number;
   #walker = 0;
   #region = -1;
 
-  constructor(timing: TranslationTiming, counters: UnitCounters, times: TimeSums, arrays: ArraySource = HEAP_ARRAYS) {
+  /** `readPortDelayTicks`: how long reads of devices keep a walk from the port at most [ps]. */
+  constructor(
+    timing: TranslationTiming,
+    readPortDelayTicks: number,
+    counters: UnitCounters,
+    times: TimeSums,
+    arrays: ArraySource = HEAP_ARRAYS,
+  ) {
     this.#timing = timing;
     this.#counters = counters;
     this.#times = times;
     this.walkers = new ServerPool(timing.walkers, arrays);
-    this.nextStart = arrays.float64(1);
+    this.portFree = arrays.float64(2);
+    this.#readDelay = readPortDelayTicks;
     this.#regions = timing.serialiseRegion
       ? new SetAssoc({ entries: REGIONS, ways: 0, policy: 'lru', indexing: 'hash' }, { current: new Int32Array(0) })
       : undefined;
@@ -69,10 +79,11 @@ export class WalkSchedule {
     this.#region = -1;
     const from = ticks[WalkTick.from]!;
     const free = this.walkers.busyUntil[walker]!;
-    const start = Math.max(free, from, this.nextStart[0]!);
-    this.nextStart[0] = start;
-    ticks[WalkTick.start] = start;
-    if (free > from) this.#counters.values[Count.iommu_mem_blocked]! += free - from;
+    // One that still waits for somebody's context keeps its place at the port, and nobody behind it waiting.
+    const place = Math.max(free, ticks[WalkTick.arrival]!, this.portFree[0]!);
+    this.portFree[0] = place;
+    ticks[WalkTick.start] = Math.max(place, from);
+    this.#counters.values[Count.iommu_mem_blocked]! += place - ticks[WalkTick.arrival]!;
   }
 
   /** Puts the start off until the page's region is free, where regions are walked one by one. @hot */
@@ -93,7 +104,10 @@ export class WalkSchedule {
 
   /** A read that arrived at `arrival` takes `portTicks` of the port to memory: the next walk starts behind it. @hot */
   readData(arrival: number, portTicks: number): void {
-    this.nextStart[0] = Math.max(this.nextStart[0]!, arrival) + portTicks;
+    const { portFree } = this;
+    const latest = Math.max(portFree[1]!, arrival) + this.#readDelay;
+    const free = Math.max(portFree[0]!, arrival) + portTicks;
+    portFree[0] = Math.max(portFree[0]!, Math.min(free, latest));
   }
 
   /** Charges a walk of so many context and page-table reads; sets `bound` and `ready`. @hot */
@@ -108,7 +122,8 @@ export class WalkSchedule {
     ticks[WalkTick.bound] = start + timing.walkFixedTicks + contextTicks;
     ticks[WalkTick.ready] = start + latency;
     this.walkers.busyUntil[this.#walker] = start + busy;
-    this.nextStart[0]! += timing.walkIntervalTicks;
+    this.portFree[0]! += timing.walkIntervalTicks;
+    this.portFree[1] = this.portFree[0]!;
     if (this.#region >= 0) this.#regions!.readyTick[this.#region] = start + busy;
     this.#counters.values[Count.pw_occupancy]! += busy;
     const sums = this.#times.low;

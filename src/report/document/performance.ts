@@ -160,7 +160,7 @@ export function cacheChapter({ units }: ReportCase): Section {
       ...units.map(counterTable),
       {
         kind: 'paragraph',
-        text: `A walk takes ${formatDuration(units[0]?.mean_walk_ns ?? null)} on average, without waiting for a walker. Context and PASID caches are looked up on an IOTLB miss only.`,
+        text: `A walk takes ${formatDuration(units[0]?.mean_walk_ns ?? null)} on average, without waiting to begin. Context and PASID caches are looked up on an IOTLB miss only.`,
       },
     ],
   };

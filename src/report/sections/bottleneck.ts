@@ -6,6 +6,7 @@
  * APPROX: wire time and window of a device are those of requests of its mean size; tags are taken as held for its mean
  * latency without waiting for walkers, and no longer than its least latency and the mean time of walks.
  */
+import { LINE_BYTES } from '../../hw/device-link.ts';
 import type { DeviceLatency, HardwareTiming } from '../../replay/protocol.ts';
 import type { CaseData } from '../case-data.ts';
 import { formatQuotient } from '../format.ts';
@@ -21,9 +22,6 @@ import { walkCount } from './caches.ts';
  * beside the answer.
  */
 const USED_UP = 0.85;
-
-/** [bytes] One read of memory. */
-const LINE_BYTES = 64;
 
 type Resource = BottleneckSection['resources'][number];
 
@@ -153,18 +151,19 @@ function walkerUse(data: CaseData, { translation }: HardwareTiming): Use {
 /** Walks, and the lines that devices read, leave for memory one after the other. */
 function memoryPortUse(data: CaseData, timing: HardwareTiming): Use {
   const { walkIntervalTicks } = timing.translation;
-  const walksPs = walkCount(data) * walkIntervalTicks;
-  const { readPortLineTicks, readPortLeastTicks } = timing.link;
+  const walks = walkCount(data);
+  const walksPs = walks * walkIntervalTicks;
+  const { readPortLineTicks, readPortLeastTicks, readPortDelayTicks } = timing.link;
   const readsPs = data.devices.reduce((sum, device) => {
     const { meanBytes, readTlps } = loadOf(device, timing);
-    const line = Math.ceil(meanBytes / LINE_BYTES) * readPortLineTicks;
-    return sum + device.reads * Math.max(line, readTlps * readPortLeastTicks);
+    const lines = Math.ceil(meanBytes / LINE_BYTES) * readPortLineTicks;
+    return sum + device.reads * Math.max(lines, readTlps * readPortLeastTicks);
   }, 0);
   const units = Math.max(1, Object.keys(data.counters).length);
   return {
     resource: 'memory port of walks',
-    // Reads wait for it only behind walks.
-    busyPs: walksPs === 0 ? 0 : (walksPs + readsPs) / units,
+    // Reads never wait for it themselves: they count as far as they can keep walks waiting.
+    busyPs: (walksPs + Math.min(readsPs, walks * readPortDelayTicks)) / units,
     detail: `${formatQuotient(nsFromPs(walkIntervalTicks))} ns a walk, shared with reads`,
   };
 }

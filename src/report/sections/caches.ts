@@ -48,7 +48,7 @@ export function walkCount(data: CaseData): number {
   return counted > 0 ? counted : counterTotal(data, 'iotlb_lookup') - counterTotal(data, 'iotlb_hit');
 }
 
-/** [ns] Mean time of a walk, without waiting for a walker. */
+/** [ns] Mean time of a walk, without waiting to begin. */
 export function meanWalkNs(data: CaseData): number | null {
   const walks = walkCount(data);
   return walks === 0 ? null : nsFromPs((data.time.contextWalkPs + data.time.pageWalkPs) / walks);

@@ -15,7 +15,7 @@ export function timeSection(data: CaseData): TimeSection {
         ...extraParts(time),
         ['IOTLB hit', time.iotlbHitPs],
         ['context and PASID walk', time.contextWalkPs],
-        ['waiting for a walker', time.walkQueuePs],
+        ['waiting to walk', time.walkQueuePs],
         ['page walk', time.pageWalkPs],
         ['memory and return', time.memoryPs],
       ],

@@ -14,6 +14,7 @@ const TIMING: LinkTiming = {
   memoryWriteTicks: 3000,
   readPortLineTicks: 0,
   readPortLeastTicks: 0,
+  readPortDelayTicks: 0,
   requestBytes: [64, 256, 512],
   readWindow: [4, 4, 2],
   writeWindow: [3, 3, 3],

@@ -19,6 +19,7 @@ describe.each(HARDWARE_PROFILE_NAMES)('%s', (name) => {
     for (const { path, basis, source } of hardwareProfile(name).numbers) {
       expect(source, path).not.toBe('');
       if (basis === 'A') expect(source, path).toMatch(/^ASSUMPTION: /);
+      else expect(source, path).not.toContain('ASSUMPTION');
     }
   });
 });

@@ -25,6 +25,7 @@ export function run(block: usize, from: i32, to: i32, limit: f64, nextEffect: f6
   const hitTicks = load<f64>(block, Word.HIT * 8);
   const oneWayTicks = load<f64>(block, Word.ONE_WAY * 8);
   const memoryReadTicks = load<f64>(block, Word.MEMORY_READ * 8);
+  const readDelayTicks = load<f64>(block, Word.READ_DELAY * 8);
   const memoryWriteTicks = load<f64>(block, Word.MEMORY_WRITE * 8);
   const notBefores = load<usize>(block, Word.NOT_BEFORE * 4);
   const devices = load<usize>(block, Word.DEVICE * 4);
@@ -54,7 +55,7 @@ export function run(block: usize, from: i32, to: i32, limit: f64, nextEffect: f6
   const counts = load<usize>(block, Word.COUNTS * 4);
   const times = load<usize>(block, Word.TIMES * 4);
   const walks = load<i32>(block, Word.WALKS * 4) !== 0;
-  const portFree = load<usize>(block, Word.NEXT_START * 4);
+  const portFree = load<usize>(block, Word.PORT_FREE * 4);
   const hints = load<usize>(block, Word.HINTS * 4);
   const hintShift = load<u32>(block, Word.HINT_SHIFT * 4);
   const tags = load<usize>(iotlb, CACHE_TAGS * 4);
@@ -246,9 +247,14 @@ export function run(block: usize, from: i32, to: i32, limit: f64, nextEffect: f6
       // Walks start behind the lines of the read (WalkSchedule.readData).
       const portTicks = load<f64>(figures, Word.SHAPE_PORT * 8);
       if (portTicks > 0) {
-        let free = load<f64>(portFree);
-        if (free < arrival) free = arrival;
-        store<f64>(portFree, free + portTicks);
+        const taken = load<f64>(portFree);
+        let free = arrival + portTicks;
+        if (taken > arrival) free = taken + portTicks;
+        let latest = load<f64>(portFree, 8);
+        if (latest < arrival) latest = arrival;
+        latest += readDelayTicks;
+        if (latest < free) free = latest;
+        if (free > taken) store<f64>(portFree, free);
       }
       spacing = load<f64>(figures, Word.SHAPE_DOWN_STEP * 8);
       let sent = arrival + hitTicks + memoryReadTicks;

@@ -56,10 +56,10 @@ export function miss(
       walker = at;
     }
   }
-  const nextStart = load<usize>(block, Word.NEXT_START * 4);
+  const portFree = load<usize>(block, Word.PORT_FREE * 4);
   let start = arrival;
   if (walkerFree > start) start = walkerFree;
-  if (load<f64>(nextStart) > start) start = load<f64>(nextStart);
+  if (load<f64>(portFree) > start) start = load<f64>(portFree);
 
   // From the deepest cached table, or the root.
   const generation = load<i32>(load<usize>(block, Word.NONLEAF_GENERATION * 4) + ((<usize>space) << 2));
@@ -88,7 +88,9 @@ export function miss(
   const latency = fixedTicks + pageTicks;
   const occupied = latency + load<f64>(block, Word.BUSY_EXTRA * 8);
   store<f64>(walker, start + occupied);
-  store<f64>(nextStart, start + load<f64>(block, Word.WALK_INTERVAL * 8));
+  const portNext = start + load<f64>(block, Word.WALK_INTERVAL * 8);
+  store<f64>(portFree, portNext);
+  store<f64>(portFree, portNext, 8);
   const counts = load<usize>(block, Word.COUNTS * 4);
   add(counts, Word.COUNT_CONTEXT_LOOKUP, 1);
   add(counts, Word.COUNT_CONTEXT_HIT, 1);
@@ -102,7 +104,7 @@ export function miss(
   add(counts, Word.COUNT_WALKS, 1);
   add(counts, Word.COUNT_WALKS_1_READ + min(reads, 4) - 1, 1);
   addTicks(counts, Word.COUNT_PW_OCCUPANCY, occupied);
-  if (walkerFree > arrival) addTicks(counts, Word.COUNT_MEM_BLOCKED, walkerFree - arrival);
+  addTicks(counts, Word.COUNT_MEM_BLOCKED, start - arrival);
   const times = load<usize>(block, Word.TIMES * 4);
   addTicks(times, Word.PART_WALK_QUEUE, start - arrival);
   addTicks(times, Word.PART_PAGE_WALK, latency);

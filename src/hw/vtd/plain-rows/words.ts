@@ -48,7 +48,8 @@ export const FS_HEADERS = 30;
 /** Walkers. */
 export const WALKER_BUSY = 34;
 export const WALKER_COUNT = 35;
-export const NEXT_START = 36;
+/** When the port to memory is free: of anybody, then of walks (WalkSchedule.portFree). */
+export const PORT_FREE = 36;
 /** Counters and sums of times. */
 export const COUNTS = 37;
 export const TIMES = 38;
@@ -98,9 +99,10 @@ export const WALK_FIXED = 43;
 export const WALK_READ = 44;
 export const BUSY_EXTRA = 45;
 export const WALK_INTERVAL = 46;
-export const LAST_DONE = 47;
+export const READ_DELAY = 47;
+export const LAST_DONE = 48;
 /** Size of the block in float64 words. */
-export const BLOCK_LENGTH = 48;
+export const BLOCK_LENGTH = 49;
 
 /** Counter numbers. */
 export const COUNT_REQUESTS = 0;

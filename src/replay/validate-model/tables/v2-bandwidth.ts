@@ -93,7 +93,7 @@ const CURVES: readonly Curve[] = [
     [1024, 25.4],
     [16384, 23.1],
   ]),
-  larger('write', 256, 'predicted', [
+  larger('write', 256, 'fitted', [
     [64, 50.5],
     [256, 50.5],
     [1024, 49.8],

@@ -88,8 +88,8 @@ export const V2_HELD_OUT: TableRun = {
       `${PCIE_BENCH}: bw_dma_win_sweep_{rd,wr}_rnd_64 of E5-2620 v3 (228 ns), E5-2637 v3 (267 ns), and of E5-2630 v4 ` +
       '(340 ns) and E5-2620 v2 (358 ns) with the buffers on the other socket',
     basis:
-      `${BROADWELL_FIT} No number was fitted to these curves; that the rate of walks does not follow the time of one is a ` +
-      'rule of the model that they suggested.',
+      `${BROADWELL_FIT} No number was fitted to these curves, but two rules were suggested by them: that walks are as far ` +
+      'apart however long one takes (that there are always walkers enough), and that this distance goes with the platform.',
     axis: 'window [4 KiB pages]',
     points: HELD_OUT.flatMap((one) => runCurve(one, bandwidthTolerance, effort)),
     notes: [],

@@ -79,6 +79,19 @@ describe('an unloaded device with ATS', () => {
     expect((again as TestOutcome).ready - (again as TestOutcome).arrive).toBeCloseTo(HIT, 6);
   });
 
+  test('its reads keep nobody from the port to memory until they come', () => {
+    const misses = Array.from({ length: 8 }, (_, page) => ({ page: 0x1001 + page, atTick: 5_000_000 + page * 1000 }));
+    const last = (set: readonly string[]): number => {
+      const { dut } = bench(set);
+      dut.issue({ page: 0x1000, device: 1 });
+      return (dut.run(misses).at(-1) as TestOutcome).done;
+    };
+    // Eight reads of one line take 40 ns of the port in all; the last waits for no more than that.
+    const port = ['link.readPortLineNs=5', 'link.readPortDelayNs=1000'];
+    expect(last(port)).toBeGreaterThanOrEqual(last([]));
+    expect(last(port)).toBeLessThanOrEqual(last([]) + 40);
+  });
+
   test('a miss that the IOTLB knows costs the round trip alone', () => {
     const { dut } = bench();
     dut.issue({ page: 0x1000, device: 1 });

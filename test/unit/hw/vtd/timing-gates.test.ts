@@ -219,23 +219,36 @@ describe('walkers', () => {
     // Three lines of 4 ns, then the least that a read takes.
     ['link.readPortLineNs=4', 192, 12_000],
     ['link.readPortLeastNs=9', 192, 9_000],
-  ])('a walk starts behind the lines of a read that hits: %s', (set, bytes, taken) => {
-    const walk = (tick: number): ArrivedOutcome => {
-      const dut = bench({ set: [set] });
-      // Device 1 is warm on device 0's space.
-      dut.issueToArrive(T0, { page: ELSEWHERE, device: 1, bytes });
-      return dut.issueToArrive(tick, { page: PAGE });
-    };
-    const start = T0 + taken;
-    expect(walk(start - 1).readyTick).toBe(start + FIXED + 5 * READ);
-    expect(walk(start).readyTick).toBe(start + FIXED + 5 * READ);
-    expect(walk(start + 1).readyTick).toBe(start + 1 + FIXED + 5 * READ);
-  });
+    ['link.readPortLineNs=400', 192, 50_000],
+  ])(
+    'a walk starts behind the lines of a read that hits, and waits for them 50 ns at most: %s',
+    (set, bytes, taken) => {
+      const walk = (tick: number): ArrivedOutcome => {
+        const dut = bench({ set: [set, 'link.readPortDelayNs=50'] });
+        // Device 1 is warm on device 0's space.
+        dut.issueToArrive(T0, { page: ELSEWHERE, device: 1, bytes });
+        return dut.issueToArrive(tick, { page: PAGE });
+      };
+      const start = T0 + taken;
+      expect(walk(start - 1).readyTick).toBe(start + FIXED + 5 * READ);
+      expect(walk(start).readyTick).toBe(start + FIXED + 5 * READ);
+      expect(walk(start + 1).readyTick).toBe(start + 1 + FIXED + 5 * READ);
+    },
+  );
 
   test('a write takes nothing of the port', () => {
-    const dut = bench({ set: ['link.readPortLineNs=4'] });
+    const dut = bench({ set: ['link.readPortLineNs=4', 'link.readPortDelayNs=50'] });
     dut.issueToArrive(T0, { page: ELSEWHERE, device: 1, write: true });
     expect(dut.issueToArrive(T0 + 1, { page: PAGE }).readyTick).toBe(T0 + 1 + FIXED + 5 * READ);
+  });
+
+  test('no number of reads keeps a walk waiting longer than the port allows', () => {
+    // Eight lines take 320 ns of the port, and the link brings them every 70 ns or so.
+    const dut = bench({ set: ['link.readPortLineNs=40', 'link.readPortDelayNs=50'] });
+    const reads = dut.run(Array.from({ length: 500 }, () => ({ page: ELSEWHERE, device: 1, bytes: 512, atTick: T0 })));
+    const tick = Math.round((reads.at(-1) as { arrive: number }).arrive * 1000) + 1;
+    const waited = dut.issueToArrive(tick, { page: PAGE }).readyTick - tick - FIXED - 5 * READ;
+    expect(waited).toBe(50_000 - 1);
   });
 
   test('a region is walked again when its walk is over, where regions are walked one by one', () => {
