@@ -6,4 +6,4 @@ export type { RunOptions, RunOutcome } from './replay/run.ts';
 export { runReplay } from './replay/run.ts';
 export { loadRun, serializeRun } from './replay/run-folder.ts';
 export { BundleReader } from './trace/reader.ts';
-export type { Manifest } from './trace/schema.ts';
+export type { Manifest } from './trace/schema/manifest.ts';

@@ -1,6 +1,6 @@
 /** The chunks of one DMA stream that are in memory: loaded in order, handed on in order, recycled. */
 import type { IommuUnit } from '../hw/unit.ts';
-import type { DMA_SCHEMA } from '../trace/schema.ts';
+import type { DMA_SCHEMA } from '../trace/schema/dma-stream.ts';
 import type { StreamBatch } from '../trace/stream-reader.ts';
 import { DmaChunk } from './dma-chunk.ts';
 

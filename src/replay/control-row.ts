@@ -2,14 +2,10 @@
 import { InputError } from '../input-error.ts';
 import { type Columns, readU64 } from '../trace/columns.ts';
 import type { BundleReader } from '../trace/reader.ts';
-import {
-  CONTROL_OPS,
-  type CONTROL_SCHEMA,
-  type ControlOp,
-  DATA_FRAME_LIMIT,
-  type FRAMES_SCHEMA,
-  NONE_U32,
-} from '../trace/schema.ts';
+import { NONE_U32 } from '../trace/schema/column-type.ts';
+import { CONTROL_OPS, type ControlOp } from '../trace/schema/control-ops.ts';
+import type { CONTROL_SCHEMA } from '../trace/schema/control-stream.ts';
+import { DATA_FRAME_LIMIT, type FRAMES_SCHEMA } from '../trace/schema/frames-stream.ts';
 import type { StreamBatch } from '../trace/stream-reader.ts';
 import { nsFromWords } from '../units.ts';
 import { NO_USER_DATA, UserDataCursor, type UserDatum } from './user-data.ts';

@@ -14,7 +14,7 @@
  * APPROX: mappings are told apart by their first page. A map that overlaps an older mapping elsewhere does not wait for
  * that one's unmap on another CPU.
  */
-import { NONE_U32 } from '../trace/schema.ts';
+import { NONE_U32 } from '../trace/schema/column-type.ts';
 import { type ControlRow, emptyRow, type ReusableRow } from './control-row.ts';
 
 /** A row on its way: counts what it waits for and knows who waits for it. Reused once it is complete. */

@@ -4,7 +4,7 @@
  */
 import type { DmaBatch, DmaColumns, ResultColumns } from '../hw/unit.ts';
 import type { Columns } from '../trace/columns.ts';
-import type { DMA_SCHEMA } from '../trace/schema.ts';
+import type { DMA_SCHEMA } from '../trace/schema/dma-stream.ts';
 
 /** Rows `firstRow` .. `firstRow + rowCount - 1` of a DMA stream. */
 export class DmaChunk {

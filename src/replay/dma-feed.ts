@@ -4,26 +4,22 @@
  * model time, since a device that waits does not hold up another.
  *
  * Nothing here depends on where chunks begin: which row issues next follows from rows, ticks and dependencies alone.
- *
- * APPROX: a row issues no earlier than any row {@link FeedOptions.skewRows} or more places before it in the unit's
- * stream. Devices that are not tied to each other by anything can drift apart without bound under closed pacing; this
- * keeps the rows in flight, and so memory, bounded.
  */
 import { InvariantError } from '../assert.ts';
 import type { IommuUnit } from '../hw/unit.ts';
-import { InputError } from '../input-error.ts';
 import type { Tick } from '../units.ts';
+import { AnnouncedStops } from './announced-stops.ts';
 import { ChunkWindow, TickRing } from './chunk-window.ts';
-import { type ControlProgress, INCOMPLETE } from './control-progress.ts';
+import { ControlWaits } from './control-waits.ts';
 import type { DmaChunk } from './dma-chunk.ts';
 import { BLOCKED, DmaLane, LaneHeap } from './dma-lane.ts';
 import type { FeedOptions } from './feed-options.ts';
-import type { PacingClock } from './pacing.ts';
+import { LanePacing } from './lane-pacing.ts';
+import { DEFAULT_SKEW_ROWS, SkewLimit } from './skew-limit.ts';
+import { sortIntoLanes } from './sort-into-lanes.ts';
 
 /** [rows] Completed rows whose ticks are kept for control rows that depend on them. */
 const HISTORY_ROWS = 65536;
-/** [rows] {@link FeedOptions.skewRows} unless a test wants otherwise. */
-export const DEFAULT_SKEW_ROWS = 16384;
 /** Ring value of a row that has not been issued. */
 const UNISSUED = -1;
 
@@ -32,12 +28,9 @@ export class DmaFeed {
   readonly unitIndex: number;
   readonly #unit: IommuUnit;
   readonly #options: FeedOptions;
-  readonly #clock: PacingClock;
   readonly #onIssued: FeedOptions['onIssued'];
   readonly #events: FeedOptions['events'];
-  readonly #progress: ControlProgress;
   readonly #batchRows: number;
-  readonly #skewRows: number;
   /** Chunks that must be loaded beyond the one a row is issued from. */
   readonly #lookaheadChunks: number;
   readonly #lanes = new Map<number, DmaLane>();
@@ -48,39 +41,30 @@ export class DmaFeed {
   #sliceEnd = Number.POSITIVE_INFINITY;
   /** [ps] Completion of recent rows. */
   readonly #doneTicks: TickRing;
-  /**
-   * [ps] Issue of recent rows; once every earlier row has been issued, the latest issue up to the row. Only where devices
-   * can drift apart.
-   */
-  readonly #issueTicks: TickRing;
-  /** Rows before this one have all been issued, the latest at {@link #latestIssue} [ps]. */
-  #issuedEnd = 0;
-  #latestIssue = 0;
-  /** Rows some control row waits for, ascending. */
-  readonly #stops: number[] = [];
-  readonly #lanesByControl = new Map<number, DmaLane[]>();
-  readonly #skewed: DmaLane[] = [];
-  readonly #freed: DmaLane[] = [];
+  /** Without a limit where one device has all rows. */
+  readonly #skew: SkewLimit;
+  readonly #stops = new AnnouncedStops();
+  readonly #controlWaits: ControlWaits;
+  readonly #pacing: LanePacing;
   /** Lanes whose next row waits for whatever the next event brings. */
   readonly #waiting: DmaLane[] = [];
-  #forwardDependencies = 0;
   readonly #sink = (chunk: DmaChunk): void => this.#options.onChunk(chunk, this.unitIndex);
 
   constructor(options: FeedOptions) {
     this.#options = options;
     this.unitIndex = options.unitIndex;
     this.#unit = options.unit;
-    this.#clock = options.clock;
     this.#onIssued = options.onIssued;
     this.#events = options.events;
-    this.#progress = options.progress;
     this.#batchRows = options.batchRows;
-    this.#skewRows = options.devices.length > 1 ? (options.skewRows ?? DEFAULT_SKEW_ROWS) : 0;
-    this.#lookaheadChunks = Math.ceil(this.#skewRows / options.chunkRows);
+    const skewRows = options.devices.length > 1 ? (options.skewRows ?? DEFAULT_SKEW_ROWS) : 0;
+    this.#lookaheadChunks = Math.ceil(skewRows / options.chunkRows);
     this.#window = new ChunkWindow(options.chunks, options.chunkRows, options.unit);
-    const ringRows = HISTORY_ROWS + 2 * this.#skewRows + 4 * options.chunkRows;
+    const ringRows = HISTORY_ROWS + 2 * skewRows + 4 * options.chunkRows;
     this.#doneTicks = new TickRing(ringRows);
-    this.#issueTicks = new TickRing(this.#skewRows > 0 ? ringRows : 0);
+    this.#skew = new SkewLimit(skewRows, ringRows);
+    this.#controlWaits = new ControlWaits(options.progress);
+    this.#pacing = new LanePacing(options.clock, options.progress, this.#skew);
     for (const device of options.devices) {
       const lane = new DmaLane(device);
       this.#lanes.set(device, lane);
@@ -106,12 +90,12 @@ export class DmaFeed {
 
   /** Rows whose dependency was left out because it comes after them. */
   get forwardDependencies(): number {
-    return this.#forwardDependencies;
+    return this.#pacing.forwardDependencies;
   }
 
   /** Rows that control rows wait for. */
   get stopCount(): number {
-    return this.#stops.length;
+    return this.#stops.count;
   }
 
   /** First row not issued, and what it waits for: for the message when nothing moves any more. */
@@ -143,40 +127,18 @@ export class DmaFeed {
 
   /** Makes {@link advance} return after the row, which has not been issued, so that the caller can react to it. */
   stopAfter(row: number): void {
-    let at = this.#stops.length;
-    while (at > 0 && this.#stops[at - 1]! > row) at--;
-    if (this.#stops[at - 1] !== row) this.#stops.splice(at, 0, row);
+    this.#stops.add(row);
   }
 
   /** Control rows up to `sequence` are known: lanes whose control row is not among them wait in vain. */
   controlLoaded(sequence: number): void {
-    if (this.#lanesByControl.size === 0) return;
-    for (const [control, lanes] of this.#lanesByControl) {
-      const stay: DmaLane[] = [];
-      for (const lane of lanes) {
-        const chunk = this.#window.chunkOf(lane.next);
-        const i = lane.next - chunk.firstRow;
-        if (chunk.sequence[i]! < sequence && this.#isForward(chunk, i)) this.#freed.push(lane);
-        else stay.push(lane);
-      }
-      if (stay.length > 0) this.#lanesByControl.set(control, stay);
-      else this.#lanesByControl.delete(control);
-    }
-    for (let lane = this.#freed.pop(); lane !== undefined; lane = this.#freed.pop()) {
-      lane.waitsForControl = 0;
-      this.#refresh(lane);
-    }
+    const freed = this.#controlWaits.takeForward(sequence, this.#window);
+    for (let lane = freed.pop(); lane !== undefined; lane = freed.pop()) this.#refresh(lane);
   }
 
   /** A control row completed: lanes that waited for it go on. */
   controlDone(row: number): void {
-    const lanes = this.#lanesByControl.get(row);
-    if (lanes === undefined) return;
-    this.#lanesByControl.delete(row);
-    for (const lane of lanes) {
-      lane.waitsForControl = 0;
-      this.#refresh(lane);
-    }
+    for (const lane of this.#controlWaits.complete(row)) this.#refresh(lane);
   }
 
   /** The device issues nothing more until {@link release}. Nothing happens when it has no rows here. */
@@ -250,7 +212,8 @@ export class DmaFeed {
           to = from + 1;
         }
       }
-      to = this.#cut(from, to);
+      // Nobody who waits for one of the rows is passed by.
+      to = this.#skew.cut(from, this.#stops.cut(from, to));
       if (this.#issue(lane, from, to, laneLimit) || this.#issuedRows >= this.#sliceEnd) return true;
       if (this.#events !== undefined && this.#events.next < limit) return true;
     }
@@ -258,6 +221,7 @@ export class DmaFeed {
 
   /** One call of the unit; true when it ended at an announced row. @hot */
   #issue(lane: DmaLane, from: number, to: number, limit: number): boolean {
+    const skew = this.#skew;
     const chunk = this.#window.chunkOf(from);
     const base = chunk.firstRow;
     const reached = base + this.#unit.translate(chunk.input, from - base, to - base, limit as Tick, chunk.results);
@@ -275,12 +239,7 @@ export class DmaFeed {
     }
     const { issueTick, doneTick } = chunk.results;
     this.#doneTicks.copy(doneTick, base, from, reached);
-    if (this.#skewRows > 0) {
-      this.#issueTicks.copy(issueTick, base, from, reached);
-      // A row that waited for a page was issued long ago, but only now do those behind it know.
-      const now = this.#events?.now ?? 0;
-      for (let row = from; row < reached && issueTick[row - base]! < now; row++) this.#issueTicks.set(row, now);
-    }
+    if (skew.rows > 0) skew.issued(issueTick, base, from, reached, this.#events?.now ?? 0);
     this.#onIssued?.(chunk, from - base, reached - base);
     this.#issuedRows += reached - from;
     chunk.pending -= reached - from;
@@ -288,62 +247,26 @@ export class DmaFeed {
     lane.advance(reached);
     if (reached < to) this.#heap.update(lane);
     else this.#refresh(lane);
-    if (this.#skewRows > 0 && from === this.#issuedEnd) this.#extendIssued();
-    const stopped = this.#stops.length > 0 && this.#fireStop(reached - 1);
+    if (skew.rows > 0 && from === skew.issuedEnd) {
+      const freed = skew.extend(this.#window.loadedEnd);
+      for (let other = freed.pop(); other !== undefined; other = freed.pop()) this.#refresh(other);
+    }
+    const stopped = this.#stops.count > 0 && this.#fireStop(reached - 1);
     if (chunk.pending === 0) this.#retire();
     return stopped;
   }
 
-  /** End of the run from `from` such that nobody who waits for one of its rows is passed by. @hot */
-  #cut(from: number, to: number): number {
-    let end = to;
-    for (let i = 0; i < this.#stops.length; i++) {
-      const row = this.#stops[i]!;
-      if (row >= from && row < end) end = row + 1;
-    }
-    for (let i = 0; i < this.#skewed.length; i++) {
-      const row = this.#skewed[i]!.waitsForRow - 1;
-      if (row >= from && row < end) end = row + 1;
-    }
-    return end;
-  }
-
   #fireStop(row: number): boolean {
-    const at = this.#stops.indexOf(row);
-    if (at < 0) return false;
-    this.#stops.splice(at, 1);
+    if (!this.#stops.take(row)) return false;
     this.#options.onStop(this.unitIndex, row, this.#doneTicks.get(row));
     return true;
-  }
-
-  /** The oldest row was issued: takes in all that were issued behind it and frees the lanes that waited. @hot */
-  #extendIssued(): void {
-    const ticks = this.#issueTicks;
-    const end = this.#window.loadedEnd;
-    let latest = this.#latestIssue;
-    let row = this.#issuedEnd;
-    for (; row < end; row++) {
-      const tick = ticks.get(row);
-      if (tick === UNISSUED) break;
-      if (tick > latest) latest = tick;
-      ticks.set(row, latest);
-    }
-    this.#issuedEnd = row;
-    this.#latestIssue = latest;
-    for (let i = this.#skewed.length - 1; i >= 0; i--) {
-      const lane = this.#skewed[i]!;
-      if (lane.waitsForRow > row) continue;
-      this.#skewed.splice(i, 1);
-      lane.waitsForRow = 0;
-      this.#refresh(lane);
-    }
   }
 
   /** Finds the key of a lane whose next row has changed or may have become free. */
   #refresh(lane: DmaLane): void {
     lane.key = BLOCKED;
     if (!lane.empty && !lane.held) {
-      if (lane.next === lane.resolved) this.#resolve(lane);
+      if (lane.next === lane.resolved) this.#pacing.resolve(lane, this.#window.chunkOf(lane.next));
       if (lane.resolved > lane.next) {
         const chunk = this.#window.chunkOf(lane.next);
         // A device issues its rows in order, so none before the one it issued last.
@@ -352,63 +275,10 @@ export class DmaFeed {
         this.#load(this.#window.indexOf(lane.next) + this.#lookaheadChunks);
         return;
       }
-      if (lane.waitsForControl > 0) {
-        const waiting = this.#lanesByControl.get(lane.waitsForControl - 1);
-        if (waiting === undefined) this.#lanesByControl.set(lane.waitsForControl - 1, [lane]);
-        else waiting.push(lane);
-      } else {
-        this.#skewed.push(lane);
-      }
+      if (lane.waitsForControl > 0) this.#controlWaits.add(lane);
+      else this.#skew.add(lane);
     }
     this.#heap.update(lane);
-  }
-
-  /** Fills `notBefore` from the lane's next row up to one that must wait, noting for what. @hot */
-  #resolve(lane: DmaLane): void {
-    const chunk = this.#window.chunkOf(lane.resolved);
-    const base = chunk.firstRow;
-    const { timeNs, afterControl } = chunk;
-    const notBefore = chunk.input.notBefore;
-    const clock = this.#clock;
-    const paced = clock.ticksPerNs > 0;
-    const skewRows = this.#skewRows;
-    const { heldUntil } = lane;
-    const end = lane.segmentEnd;
-    let row = lane.resolved;
-    for (; row < end; row++) {
-      const i = row - base;
-      let tick = paced ? clock.tickOf(timeNs[2 * i + 1]! * 4294967296 + timeNs[2 * i]!) : clock.originTick;
-      if (heldUntil > tick) tick = heldUntil;
-      const after = afterControl[i]!;
-      if (after !== 0) {
-        const doneTick = this.#progress.doneTick(after - 1);
-        if (doneTick === INCOMPLETE) {
-          if (!this.#isForward(chunk, i)) {
-            lane.waitsForControl = after;
-            break;
-          }
-          this.#forwardDependencies++;
-        } else if (doneTick > tick) {
-          tick = doneTick;
-        }
-      }
-      if (skewRows > 0 && row >= skewRows) {
-        const behind = row - skewRows;
-        if (behind >= this.#issuedEnd) {
-          lane.waitsForRow = behind + 1;
-          break;
-        }
-        const issueTick = this.#issueTicks.get(behind);
-        if (issueTick > tick) tick = issueTick;
-      }
-      notBefore[i] = tick;
-    }
-    lane.resolved = row;
-  }
-
-  /** True when a row names a control row that comes after it: an error of the trace, and no dependency. */
-  #isForward(chunk: DmaChunk, i: number): boolean {
-    return this.#progress.comesAfter(chunk.afterControl[i]! - 1, chunk.sequence[i]!);
   }
 
   #oldestRow(): number {
@@ -434,40 +304,9 @@ export class DmaFeed {
       const chunk = window.load();
       if (chunk === undefined) return;
       this.#doneTicks.fill(UNISSUED, chunk.firstRow, window.loadedEnd);
-      if (this.#skewRows > 0) this.#issueTicks.fill(UNISSUED, chunk.firstRow, window.loadedEnd);
-      this.#sort(chunk);
+      this.#skew.load(chunk.firstRow, window.loadedEnd);
+      // Sorted first: finding a key may load the next chunk, whose rows come behind all of these.
+      for (const lane of sortIntoLanes(chunk, this.#lanes, this.#options.file)) this.#refresh(lane);
     }
   }
-
-  /** Cuts a new chunk into runs of one device and appends them to the lanes. */
-  #sort(chunk: DmaChunk): void {
-    const { device, bytes } = chunk.input;
-    const unsized = firstUnsized(bytes, chunk.rowCount);
-    if (unsized >= 0) {
-      const reason = `a request of ${bytes[unsized]} bytes`;
-      throw new InputError({ file: this.#options.file, row: chunk.firstRow + unsized, reason });
-    }
-    const woken: DmaLane[] = [];
-    let from = 0;
-    while (from < chunk.rowCount) {
-      const index = device[from]!;
-      let to = from + 1;
-      while (to < chunk.rowCount && device[to] === index) to++;
-      const lane = this.#lanes.get(index);
-      if (lane === undefined) {
-        const reason = `device ${index} is not behind this unit`;
-        throw new InputError({ file: this.#options.file, row: chunk.firstRow + from, reason });
-      }
-      if (lane.push(chunk.firstRow + from, chunk.firstRow + to)) woken.push(lane);
-      from = to;
-    }
-    // Only now: finding a key may load the next chunk, whose rows come behind all of these.
-    for (const lane of woken) this.#refresh(lane);
-  }
-}
-
-/** First row whose size no unit takes (1 .. 2^31 - 1 bytes); -1 = none. */
-function firstUnsized(bytes: Uint32Array, rowCount: number): number {
-  for (let i = 0; i < rowCount; i++) if ((bytes[i]! | 0) <= 0) return i;
-  return -1;
 }

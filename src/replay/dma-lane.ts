@@ -6,7 +6,7 @@
 /** Key of a lane whose next row cannot be issued yet, or that has none. */
 export const BLOCKED = Number.POSITIVE_INFINITY;
 
-/** One device's queue. The feed owns the fields; the heap owns {@link heapIndex}. */
+/** One device's queue. The feed and its parts own the fields; the heap owns {@link heapIndex}. */
 export class DmaLane {
   readonly device: number;
   /** Next row to issue; meaningless while {@link empty}. */

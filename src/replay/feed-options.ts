@@ -1,6 +1,6 @@
 /** What a feed of DMA rows is built from. */
 import type { IommuUnit } from '../hw/unit.ts';
-import type { DMA_SCHEMA } from '../trace/schema.ts';
+import type { DMA_SCHEMA } from '../trace/schema/dma-stream.ts';
 import type { StreamBatch } from '../trace/stream-reader.ts';
 import type { ControlProgress } from './control-progress.ts';
 import type { DmaChunk } from './dma-chunk.ts';

@@ -7,7 +7,7 @@ import { InputError } from '../input-error.ts';
 import type { PagingDomain } from '../stack/iommu/ops.ts';
 import type { Kernel } from '../stack/kernel/kernel.ts';
 import type { BundleReader } from '../trace/reader.ts';
-import { DATA_FRAME_LIMIT } from '../trace/schema.ts';
+import { DATA_FRAME_LIMIT } from '../trace/schema/frames-stream.ts';
 import { nsFromWords } from '../units.ts';
 import type { Diagnostics } from './diagnostics.ts';
 

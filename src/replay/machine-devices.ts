@@ -8,7 +8,8 @@ import type { DefaultDomainType } from '../stack/iommu/default-domain.ts';
 import { IommuGroup, iommuGroupRules } from '../stack/iommu/group.ts';
 import type { IommuDevice } from '../stack/iommu/ops.ts';
 import type { Kernel } from '../stack/kernel/kernel.ts';
-import type { DeviceTopology, Manifest } from '../trace/schema.ts';
+import type { Manifest } from '../trace/schema/manifest.ts';
+import type { DeviceTopology } from '../trace/schema/topology.ts';
 
 /** A device of the topology and what stands for it in the model. */
 export interface MachineDevice {

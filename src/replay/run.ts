@@ -4,7 +4,7 @@
  */
 
 import { BundleReader } from '../trace/reader.ts';
-import type { Manifest } from '../trace/schema.ts';
+import type { Manifest } from '../trace/schema/manifest.ts';
 import { foldAssumptions } from './assumptions/fold.ts';
 import { type MovableProfile, planAssumptions } from './assumptions/plan.ts';
 import { DEFAULT_BATCH_ROWS } from './batch-rows.ts';

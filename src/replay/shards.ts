@@ -7,7 +7,7 @@
  * their first row.
  */
 import type { BundleReader } from '../trace/reader.ts';
-import { NONE_U32 } from '../trace/schema.ts';
+import { NONE_U32 } from '../trace/schema/column-type.ts';
 
 /** A connected component. Plain data: it crosses threads. */
 export interface ClosedWorld {

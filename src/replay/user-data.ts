@@ -1,7 +1,7 @@
 /** User data of control rows (`user-data.arrow`), read along with them. */
 import { type Columns, readU64 } from '../trace/columns.ts';
 import type { BundleReader } from '../trace/reader.ts';
-import type { USER_DATA_SCHEMA } from '../trace/schema.ts';
+import type { USER_DATA_SCHEMA } from '../trace/schema/user-data-stream.ts';
 import type { StreamBatch } from '../trace/stream-reader.ts';
 
 /** One row of USER_DATA_SCHEMA. */

@@ -23,7 +23,7 @@ import type { VfioDevice } from '../stack/vfio/device.ts';
 import { VfioDeviceFile } from '../stack/vfio/device-file.ts';
 import { STANDARD_VFIO_BUILD, type VfioProfile, vfioProfile } from '../stack/vfio/profile.ts';
 import { faultBlockProblem } from '../trace/fault-block.ts';
-import { NONE_U32 } from '../trace/schema.ts';
+import { NONE_U32 } from '../trace/schema/column-type.ts';
 import { WITH_PASID } from '../vfio-flags.ts';
 import { AccessCalls } from './access-calls.ts';
 import { ContainerCalls } from './container-calls.ts';

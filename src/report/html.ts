@@ -7,7 +7,7 @@ import { escapeHtml } from './escape-html.ts';
 import { blockHtml, inlineHtml, type PageChart } from './html-blocks.ts';
 import { pageStyle } from './html-style.ts';
 import { PALETTE_NAME } from './palette.ts';
-import type { ReportModel } from './schema.ts';
+import type { ReportModel } from './schema/report.ts';
 
 /** Colours of the provenance bar: measured, inferred, synthetic. */
 const PROVENANCE_COLOURS = ['blue', 'orange', 'grey'];

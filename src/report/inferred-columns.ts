@@ -1,6 +1,6 @@
 /** Which columns of measured DMA rows were not measured, in words. */
 import { formatShare } from './format.ts';
-import type { IdentitySection } from './schema.ts';
+import type { IdentitySection } from './schema/identity.ts';
 
 type Provenance = IdentitySection['provenance'];
 

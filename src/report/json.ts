@@ -1,5 +1,5 @@
 /** `report.json`: the report model with its keys in the order of the schema, two spaces deep. */
-import { type ReportModel, reportSchema } from './schema.ts';
+import { type ReportModel, reportSchema } from './schema/report.ts';
 
 /**
  * The report as JSON text. The schema rebuilds every object in its own key order, so the bytes do not depend on how the

@@ -1,7 +1,7 @@
 /** `report.md`: the report for pull requests and job summaries (GitHub flavoured Markdown); charts are linked. */
 import type { Block, Chapter, ReportDocument, Section, Table } from './document/block.ts';
 import { plural } from './format.ts';
-import type { ReportModel } from './schema.ts';
+import type { ReportModel } from './schema/report.ts';
 
 /** What Markdown needs besides the words: which charts lie beside it, by case. */
 type MarkdownModel = Pick<ReportModel, 'tool_version'> & {

@@ -1,7 +1,7 @@
 /** From integers of the fold to the floats of the report: the only place where a report divides. */
 import { type HistogramState, histogramMean, percentile } from '../stats/histogram.ts';
 import { TICKS_PER_NS } from '../units.ts';
-import type { Distribution } from './schema.ts';
+import type { Distribution } from './schema/measures.ts';
 
 const NS_PER_SECOND = 1e9;
 

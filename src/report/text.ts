@@ -1,7 +1,7 @@
 /** `report.txt`: the report for mailing lists and terminals, at most 72 columns, no colour. */
 import type { Block, Chapter, Column, Fact, ReportDocument, Section, Table } from './document/block.ts';
 import { plural } from './format.ts';
-import type { ReportModel } from './schema.ts';
+import type { ReportModel } from './schema/report.ts';
 import { padCell, wrapText } from './text-layout.ts';
 
 /** Widest line. */

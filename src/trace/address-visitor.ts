@@ -4,7 +4,8 @@
  */
 import { type ColumnArray, readU64, writeU64 } from './columns.ts';
 import { remapDescriptor } from './descriptor-address.ts';
-import type { ColumnType, StreamName } from './schema.ts';
+import type { ColumnType } from './schema/column-type.ts';
+import type { StreamName } from './schema/streams.ts';
 
 /** Told of every address as a page number and a count of pages [4 KiB pages]; answers the page number to put there. */
 export interface AddressVisitor {

@@ -12,7 +12,9 @@ import { type AddressVisitor, type AnyColumns, visitAddresses } from './address-
 import { type Columns, copyColumns } from './columns.ts';
 import { BundleReader } from './reader.ts';
 import { RegionMap, type Zone } from './region-map.ts';
-import type { Manifest, StreamName, StreamSchema } from './schema.ts';
+import type { StreamSchema } from './schema/column-type.ts';
+import type { Manifest } from './schema/manifest.ts';
+import type { StreamName } from './schema/streams.ts';
 import type { StreamReader } from './stream-reader.ts';
 import type { StreamWriter } from './stream-writer.ts';
 import { type BundleWriterOptions, type ManifestContent, writeBundle } from './writer.ts';

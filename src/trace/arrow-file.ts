@@ -8,7 +8,7 @@ import { type DictionaryBatch, Message, type RecordBatch } from 'apache-arrow/ip
 import { InputError } from '../input-error.ts';
 import { dictionaryColumns, regularBatchRows, schemaMismatch } from './arrow-schema.ts';
 import { COLUMN_BYTES, type ColumnArray, type Columns, columnView, schemaColumns } from './columns.ts';
-import type { ColumnType, StreamSchema } from './schema.ts';
+import type { ColumnType, StreamSchema } from './schema/column-type.ts';
 
 const MAGIC = 'ARROW1';
 /** [bytes] Footer length word and magic at the end of the file. */

@@ -2,7 +2,7 @@
 import { Field, Schema } from 'apache-arrow/schema';
 import { DataType, Dictionary, Int32, Uint8, Uint16, Uint32, Uint64, Utf8 } from 'apache-arrow/type';
 import { schemaColumns } from './columns.ts';
-import type { ColumnType, StreamSchema } from './schema.ts';
+import type { ColumnType, StreamSchema } from './schema/column-type.ts';
 
 /** Key of the Arrow schema metadata that holds the bundle's format version. */
 const VERSION_KEY = 'iommu-replay.formatVersion';

@@ -3,7 +3,7 @@
  * two words a row, low word first, which is its Arrow buffer as it lies in the file; a dictionary column is an
  * Int32Array of codes.
  */
-import type { ColumnType, StreamSchema } from './schema.ts';
+import type { ColumnType, StreamSchema } from './schema/column-type.ts';
 
 /** Typed array of a column type. */
 export type ColumnArray<T extends ColumnType> = T extends 'u8'

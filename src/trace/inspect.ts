@@ -2,7 +2,8 @@
 import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import { BundleReader } from './reader.ts';
-import { type InferredColumns, type Manifest, type ProvenanceSplit, RESULT_UNKNOWN } from './schema.ts';
+import { RESULT_UNKNOWN } from './schema/control-stream.ts';
+import type { InferredColumns, Manifest, ProvenanceSplit } from './schema/manifest.ts';
 
 /** Version of {@link Inspection}. */
 const SCHEMA_VERSION = 1;

@@ -5,7 +5,8 @@ import * as z from 'zod';
 import { canonicalSha256 } from '../canonical-json.ts';
 import { decodeStrict } from '../decode.ts';
 import { ConfigError, InputError } from '../input-error.ts';
-import { type Manifest, REQUIRED_STREAMS, streamSchema } from './schema.ts';
+import type { Manifest } from './schema/manifest.ts';
+import { REQUIRED_STREAMS, streamSchema } from './schema/streams.ts';
 import { upgradeManifest } from './upgrade.ts';
 
 /** File name of the manifest inside a bundle. */

@@ -1,5 +1,6 @@
 /** How the content of DMA rows is known, column by column. */
-import { DmaProvenance, type InferredColumns } from './schema.ts';
+import { DmaProvenance } from './schema/dma-stream.ts';
+import type { InferredColumns } from './schema/manifest.ts';
 
 const NOT_MEASURED = DmaProvenance.inferred | DmaProvenance.synthetic;
 

@@ -5,8 +5,12 @@
 import { join } from 'node:path';
 import { InputError } from '../input-error.ts';
 import { readManifest } from './manifest.ts';
-import type { DMA_SCHEMA, Manifest, OBSERVED_DMA_SCHEMA, SchemaOf, StreamName, StreamSchema } from './schema.ts';
-import { streamSchema } from './schema.ts';
+import type { StreamSchema } from './schema/column-type.ts';
+import type { DMA_SCHEMA } from './schema/dma-stream.ts';
+import type { Manifest } from './schema/manifest.ts';
+import type { OBSERVED_DMA_SCHEMA } from './schema/observed-streams.ts';
+import type { SchemaOf, StreamName } from './schema/streams.ts';
+import { streamSchema } from './schema/streams.ts';
 import { StreamReader } from './stream-reader.ts';
 
 /** A bundle open for reading. */

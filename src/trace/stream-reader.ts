@@ -10,7 +10,7 @@ import {
   schemaColumns,
   sliceColumns,
 } from './columns.ts';
-import type { ColumnType, StreamSchema } from './schema.ts';
+import type { ColumnType, StreamSchema } from './schema/column-type.ts';
 
 /** [rows] Rows decoded at a time by {@link StreamReader.rows}. */
 const ROW_CHUNK = 4096;

@@ -20,7 +20,8 @@ import {
   type WritableRow,
   writeU64,
 } from './columns.ts';
-import { type ColumnType, FORMAT_VERSION, type StreamSchema } from './schema.ts';
+import type { ColumnType, StreamSchema } from './schema/column-type.ts';
+import { FORMAT_VERSION } from './schema/manifest.ts';
 
 /** [rows] Rows of a record batch unless told otherwise: large enough to amortise a read, 2.5 MB of DMA rows. */
 export const DEFAULT_BATCH_ROWS = 65_536;

@@ -3,7 +3,7 @@
  * only: columns that appear in a later version are given their default by the reader of that version.
  */
 import { InputError } from '../input-error.ts';
-import { FORMAT_VERSION } from './schema.ts';
+import { FORMAT_VERSION } from './schema/manifest.ts';
 
 /** Rewrites a manifest of version `n` as one of version `n + 1`. */
 type UpgradeStep = (manifest: Record<string, unknown>) => Record<string, unknown>;

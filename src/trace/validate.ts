@@ -14,7 +14,7 @@ import { FileProblems, Problems, type ValidationProblem } from './checks/problem
 import { checkUserData } from './checks/user-data-check.ts';
 import { MANIFEST_FILE } from './manifest.ts';
 import { BundleReader } from './reader.ts';
-import type { StreamName } from './schema.ts';
+import type { StreamName } from './schema/streams.ts';
 
 /** [bytes] Read at a time for a digest. */
 const DIGEST_BLOCK = 1 << 20;

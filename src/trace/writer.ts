@@ -7,22 +7,15 @@ import { basename, dirname, join, resolve } from 'node:path';
 import { assert } from '../assert.ts';
 import { InputError } from '../input-error.ts';
 import { MANIFEST_FILE } from './manifest.ts';
-import {
-  type CONTROL_SCHEMA,
-  type DMA_SCHEMA,
-  FORMAT_VERSION,
-  type FRAMES_SCHEMA,
-  type INITIAL_SCHEMA,
-  type Manifest,
-  type OBSERVED_DMA_SCHEMA,
-  REQUIRED_STREAMS,
-  type SchemaOf,
-  type StreamEntry,
-  type StreamName,
-  type StreamSchema,
-  streamSchema,
-  type USER_DATA_SCHEMA,
-} from './schema.ts';
+import type { StreamSchema } from './schema/column-type.ts';
+import type { CONTROL_SCHEMA } from './schema/control-stream.ts';
+import type { DMA_SCHEMA } from './schema/dma-stream.ts';
+import type { FRAMES_SCHEMA } from './schema/frames-stream.ts';
+import type { INITIAL_SCHEMA } from './schema/initial-stream.ts';
+import { FORMAT_VERSION, type Manifest, type StreamEntry } from './schema/manifest.ts';
+import type { OBSERVED_DMA_SCHEMA } from './schema/observed-streams.ts';
+import { REQUIRED_STREAMS, type SchemaOf, type StreamName, streamSchema } from './schema/streams.ts';
+import type { USER_DATA_SCHEMA } from './schema/user-data-stream.ts';
 import { DEFAULT_BATCH_ROWS, StreamWriter } from './stream-writer.ts';
 
 /** The part of the manifest that is not known from writing. */

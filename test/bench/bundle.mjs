@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { allocateColumns, copyColumns } from '../../dist/trace/columns.js';
 import { BundleReader } from '../../dist/trace/reader.js';
-import { DMA_SCHEMA } from '../../dist/trace/schema.js';
+import { DMA_SCHEMA } from '../../dist/trace/schema/dma-stream.js';
 import { synthesize } from '../../dist/trace/synth/synthesize.js';
 import { writeBundle } from '../../dist/trace/writer.js';
 import { NEVER } from '../../dist/units.js';

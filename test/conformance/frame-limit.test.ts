@@ -1,7 +1,7 @@
 /** Page frames at or above 1 TiB: `validate` and `run` refuse the same rows in the same files (ARCHITECTURE.md D1). */
 import { describe, expect, test } from 'vitest';
 import { runReplay } from '../../src/replay/run.ts';
-import { DATA_FRAME_LIMIT } from '../../src/trace/schema.ts';
+import { DATA_FRAME_LIMIT } from '../../src/trace/schema/frames-stream.ts';
 import { validateBundle } from '../../src/trace/validate.ts';
 import { type ControlEvent, type InitialMapping, writeTestBundle } from '../support/replay-bundle.ts';
 

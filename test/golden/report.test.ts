@@ -5,7 +5,7 @@ import { reportDocument } from '../../src/report/document/document.ts';
 import { reportJson } from '../../src/report/json.ts';
 import { reportMarkdown } from '../../src/report/markdown.ts';
 import { buildReport, type Report } from '../../src/report/model.ts';
-import { reportJsonSchema, reportSchema } from '../../src/report/schema.ts';
+import { reportJsonSchema, reportSchema } from '../../src/report/schema/report.ts';
 import { reportText } from '../../src/report/text.ts';
 import { bindChart, compileChart } from '../../src/report/vega.ts';
 import { jobResult, runResult } from '../support/run-result-builder.ts';

@@ -6,7 +6,8 @@
 
 import { readU64 } from '../../src/trace/columns.ts';
 import type { BundleDraft, ControlRow, FrameRow } from '../../src/trace/import/bundle-draft.ts';
-import { NONE_U32, ObservedOutcome } from '../../src/trace/schema.ts';
+import { NONE_U32 } from '../../src/trace/schema/column-type.ts';
+import { ObservedOutcome } from '../../src/trace/schema/observed-streams.ts';
 
 /** What the walk found. */
 export interface PlainTranslationReport {

@@ -3,7 +3,10 @@ import { mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { BundleReader } from '../../src/trace/reader.ts';
-import { type ControlOp, type DeviceTopology, NONE_U32, RESULT_UNKNOWN } from '../../src/trace/schema.ts';
+import { NONE_U32 } from '../../src/trace/schema/column-type.ts';
+import type { ControlOp } from '../../src/trace/schema/control-ops.ts';
+import { RESULT_UNKNOWN } from '../../src/trace/schema/control-stream.ts';
+import type { DeviceTopology } from '../../src/trace/schema/topology.ts';
 import { writeBundle } from '../../src/trace/writer.ts';
 
 /** A DMA row; what is left out is 0. */

@@ -14,7 +14,7 @@ import type {
 import { RUN_SCHEMA_VERSION } from '../../src/replay/protocol.ts';
 import { emptyHistogram, Histogram, mergeHistograms } from '../../src/stats/histogram.ts';
 import { Series } from '../../src/stats/series.ts';
-import type { Manifest } from '../../src/trace/schema.ts';
+import type { Manifest } from '../../src/trace/schema/manifest.ts';
 
 const PS_PER_NS = 1000;
 const THROUGHPUT_BIN_PS = 1_000_000;

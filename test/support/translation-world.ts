@@ -4,9 +4,11 @@
  */
 import type { CacheGeometry } from '../../src/hw/set-assoc.ts';
 import type { VtdConfig } from '../../src/hw/vtd/config.ts';
-import { CacheOracle, type OracleEntry, type OracleInvalidation, type OracleSight } from './cache-oracle.ts';
+import { CacheOracle, type OracleSight } from './cache-oracle.ts';
+import type { OracleEntry } from './cached-entries.ts';
 import { DeviceUnderTest, descriptors, type SubmissionHandle, type TestOutcome } from './device-under-test.ts';
 import { GUEST_OFFSET } from './nested-scene.ts';
+import type { OracleInvalidation } from './oracle-invalidation.ts';
 import { ShadowTable } from './shadow-table.ts';
 import type { TableRoot } from './table-builder.ts';
 

@@ -4,7 +4,7 @@
  * state, so that snapshots merge in any order.
  */
 import type { DmaColumns, ResultColumns } from '../../hw/unit.ts';
-import type { DeviceTopology } from '../../trace/schema.ts';
+import type { DeviceTopology } from '../../trace/schema/topology.ts';
 import type { ControlCall } from '../control-call.ts';
 
 /** What an analysis knows of its job before the first row. */

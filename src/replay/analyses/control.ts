@@ -2,7 +2,7 @@
 import { errnoName } from '../../errno.ts';
 import { addAccount, emptyAccount, type TimeAccount } from '../../stack/kernel/scheduler.ts';
 import { Histogram, type HistogramState, mergeHistograms } from '../../stats/histogram.ts';
-import { RESULT_UNKNOWN } from '../../trace/schema.ts';
+import { RESULT_UNKNOWN } from '../../trace/schema/control-stream.ts';
 import type { ControlCall } from '../control-call.ts';
 import type { ControlMarker, Divergence } from '../protocol.ts';
 import type { Analysis, AnalysisContext } from './analysis.ts';

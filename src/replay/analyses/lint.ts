@@ -15,7 +15,7 @@
 import type { DmaColumns, ResultColumns } from '../../hw/unit.ts';
 import { DmaOutcome } from '../../hw/unit.ts';
 import type { KernelTask } from '../../stack/kernel/task.ts';
-import { NONE_U32 } from '../../trace/schema.ts';
+import { NONE_U32 } from '../../trace/schema/column-type.ts';
 import type { CallOutcome, ControlCalls } from '../control-player.ts';
 import type { ControlRow } from '../control-row.ts';
 import type { StaleUse } from '../protocol.ts';

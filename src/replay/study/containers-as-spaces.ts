@@ -10,7 +10,7 @@
  */
 import { U64_MAX } from '../../address.ts';
 import type { KernelTask } from '../../stack/kernel/task.ts';
-import { NONE_U32 } from '../../trace/schema.ts';
+import { NONE_U32 } from '../../trace/schema/column-type.ts';
 import { VFIO_UNMAP_ALL } from '../../vfio-flags.ts';
 import type { CallOutcome, ControlCalls } from '../control-player.ts';
 import { type ControlRow, emptyRow, type FrameRun } from '../control-row.ts';

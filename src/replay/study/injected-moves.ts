@@ -1,6 +1,6 @@
 /** Switches that no recording asked for: what they need to know of a lane, and how they move it. */
 import type { KernelTask } from '../../stack/kernel/task.ts';
-import { NONE_U32 } from '../../trace/schema.ts';
+import { NONE_U32 } from '../../trace/schema/column-type.ts';
 import { type ControlRow, emptyRow } from '../control-row.ts';
 import type { SwitchKind } from './protocol.ts';
 

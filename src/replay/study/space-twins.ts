@@ -5,7 +5,7 @@
 import type { Kernel } from '../../stack/kernel/kernel.ts';
 import { Mutex } from '../../stack/kernel/locks.ts';
 import type { KernelTask } from '../../stack/kernel/task.ts';
-import { NONE_U32 } from '../../trace/schema.ts';
+import { NONE_U32 } from '../../trace/schema/column-type.ts';
 import { WITH_PASID } from '../../vfio-flags.ts';
 import type { CallOutcome, ControlCalls } from '../control-player.ts';
 import type { ControlRow } from '../control-row.ts';

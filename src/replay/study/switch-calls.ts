@@ -12,7 +12,7 @@ import type { Submission } from '../../stack/drivers/intel/qi.ts';
 import { isTableDomain } from '../../stack/drivers/intel/table-domain.ts';
 import type { IommuDomain } from '../../stack/iommu/ops.ts';
 import type { CostBucket, KernelTask } from '../../stack/kernel/task.ts';
-import { NONE_U32 } from '../../trace/schema.ts';
+import { NONE_U32 } from '../../trace/schema/column-type.ts';
 import { WITH_PASID } from '../../vfio-flags.ts';
 import type { CallOutcome, ControlCalls } from '../control-player.ts';
 import type { ControlRow } from '../control-row.ts';

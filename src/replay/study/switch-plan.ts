@@ -3,7 +3,8 @@
  * by an attach, and a group that leaves its container and enters one again, up to the reopening of its device. Reads a few columns once; memory grows with the number of switches only.
  */
 import type { BundleReader } from '../../trace/reader.ts';
-import { NONE_U32, RESULT_UNKNOWN } from '../../trace/schema.ts';
+import { NONE_U32 } from '../../trace/schema/column-type.ts';
+import { RESULT_UNKNOWN } from '../../trace/schema/control-stream.ts';
 import { nsFromWords } from '../../units.ts';
 import { WITH_PASID } from '../../vfio-flags.ts';
 

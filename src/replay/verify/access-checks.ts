@@ -2,7 +2,7 @@
 import { pfnFromAddress } from '../../address.ts';
 import { DmaOutcome } from '../../hw/unit.ts';
 import type { AccessResult } from '../../hw/vtd/unit.ts';
-import { ObservedOutcome } from '../../trace/schema.ts';
+import { ObservedOutcome } from '../../trace/schema/observed-streams.ts';
 import type { ControlRow } from '../control-row.ts';
 import type { DmaRow, ObservedDmaRow } from './merged-rows.ts';
 import { CheckCounter, type RoundResult } from './result.ts';

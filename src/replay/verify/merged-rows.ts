@@ -2,12 +2,12 @@
 
 import type { ReadRow } from '../../trace/columns.ts';
 import type { BundleReader } from '../../trace/reader.ts';
+import type { DMA_SCHEMA } from '../../trace/schema/dma-stream.ts';
 import type {
-  DMA_SCHEMA,
   OBSERVED_DMA_SCHEMA,
   OBSERVED_HARDWARE_SCHEMA,
   OBSERVED_SUBMISSIONS_SCHEMA,
-} from '../../trace/schema.ts';
+} from '../../trace/schema/observed-streams.ts';
 import { ControlReader, type ControlRow } from '../control-row.ts';
 
 export type DmaRow = ReadRow<typeof DMA_SCHEMA>;

@@ -4,7 +4,7 @@
  */
 import { pfnFromAddress, U64_MAX } from '../../address.ts';
 import type { BundleReader } from '../../trace/reader.ts';
-import { NONE_U32 } from '../../trace/schema.ts';
+import { NONE_U32 } from '../../trace/schema/column-type.ts';
 import type { ControlRow } from '../control-row.ts';
 
 /** IOVA page to physical page. */

@@ -13,7 +13,7 @@ import {
 } from '../../hw/vtd/table-reader.ts';
 import type { ReadRow } from '../../trace/columns.ts';
 import type { BundleReader } from '../../trace/reader.ts';
-import type { OBSERVED_TABLES_SCHEMA } from '../../trace/schema.ts';
+import type { OBSERVED_TABLES_SCHEMA } from '../../trace/schema/observed-streams.ts';
 import type { PageMap, RecordedTables } from './recorded-tables.ts';
 import { CheckCounter, type CheckResult } from './result.ts';
 

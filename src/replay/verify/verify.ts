@@ -10,7 +10,7 @@ import { InputError } from '../../input-error.ts';
 import type { Submission } from '../../stack/drivers/intel/qi.ts';
 import type { KernelProfile } from '../../stack/kernel/profile.ts';
 import { BundleReader } from '../../trace/reader.ts';
-import { NONE_U32 } from '../../trace/schema.ts';
+import { NONE_U32 } from '../../trace/schema/column-type.ts';
 import { ControlReader, type ControlRow } from '../control-row.ts';
 import { Machine } from '../machine.ts';
 import { hardwareForRun, type JobHardware, kernelForRun } from '../run-profiles.ts';

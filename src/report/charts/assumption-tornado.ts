@@ -1,6 +1,6 @@
 /** Which assumed numbers move a metric, and how far: a tornado, the widest bar on top. */
 import { formatChange, metricName } from '../document/assumptions.ts';
-import type { AssumptionSection } from '../schema.ts';
+import type { AssumptionSection } from '../schema/assumptions.ts';
 import type { Chart } from './chart.ts';
 
 /** Bars a picture holds. */

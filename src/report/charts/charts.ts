@@ -1,6 +1,6 @@
 /** All charts of a case, in page order. */
 import type { CaseData } from '../case-data.ts';
-import type { AssumptionSection } from '../schema.ts';
+import type { AssumptionSection } from '../schema/assumptions.ts';
 import { assumptionTornados } from './assumption-tornado.ts';
 import { cacheHits } from './cache-hits.ts';
 import type { Chart } from './chart.ts';

@@ -1,7 +1,7 @@
 /** Where time goes, as bars in the order in which a request or a call meets them. */
 import type { CaseData } from '../case-data.ts';
 import { formatDuration, formatShare } from '../format.ts';
-import type { TimePart } from '../schema.ts';
+import type { TimePart } from '../schema/performance.ts';
 import { timeSection } from '../sections/time.ts';
 import type { Chart } from './chart.ts';
 

@@ -8,7 +8,8 @@ import {
   NOT_AVAILABLE,
   plural,
 } from '../format.ts';
-import type { AssumptionSection, ReportCase, ReportModel } from '../schema.ts';
+import type { AssumptionSection } from '../schema/assumptions.ts';
+import type { ReportCase, ReportModel } from '../schema/report.ts';
 import { moves, reach, rests } from '../sections/assumptions.ts';
 import { type Block, figures, type Section, words } from './block.ts';
 

@@ -1,6 +1,6 @@
 /** Device TLBs and page requests in words and tables. */
 import { formatCount, formatDuration, formatShare } from '../format.ts';
-import type { DeviceTlbSection } from '../schema.ts';
+import type { DeviceTlbSection } from '../schema/hardware.ts';
 import { type Block, figures, type Section, type Table, words } from './block.ts';
 import { LATENCY_COLUMNS, latencyCells } from './latency-columns.ts';
 

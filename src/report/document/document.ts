@@ -1,6 +1,6 @@
 /** Puts the report into words: one chapter a case, the model card at the end. */
 import { formatByteRate, formatCount, formatDuration, formatShare } from '../format.ts';
-import type { ReportCase, ReportModel } from '../schema.ts';
+import type { ReportCase, ReportModel } from '../schema/report.ts';
 import { assumptionChapter } from './assumptions.ts';
 import { type Block, type Chapter, figures, type ReportDocument, words } from './block.ts';
 import { deviceTlbChapter } from './device-tlbs.ts';

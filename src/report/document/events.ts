@@ -1,6 +1,6 @@
 /** What happened when: throughput and control plane, faults, divergences, in words and tables. */
 import { formatByteRate, formatCount, formatDuration, formatShare, NOT_AVAILABLE } from '../format.ts';
-import type { ReportCase } from '../schema.ts';
+import type { ReportCase } from '../schema/report.ts';
 import { shortOpName } from '../sections/control-class.ts';
 import { hexByte } from '../sections/faults.ts';
 import { type Block, figures, type Section, type Table, words } from './block.ts';

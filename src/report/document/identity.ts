@@ -1,7 +1,8 @@
 /** Identity and provenance in words and tables. */
 import { formatByteRate, formatBytes, formatCount, formatDuration, formatShare, plural } from '../format.ts';
 import { inferredColumnsText } from '../inferred-columns.ts';
-import type { IdentitySection, ReportCase, ReportModel } from '../schema.ts';
+import type { IdentitySection } from '../schema/identity.ts';
+import type { ReportCase, ReportModel } from '../schema/report.ts';
 import { type Block, type Fact, figures, type Section, type Table, words } from './block.ts';
 
 /** What was replayed, where it came from, and under which profiles. */

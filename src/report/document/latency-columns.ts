@@ -1,6 +1,6 @@
 /** Columns and cells of a latency distribution. */
 import { formatCount, formatDuration } from '../format.ts';
-import type { Distribution } from '../schema.ts';
+import type { Distribution } from '../schema/measures.ts';
 import { type Column, figures } from './block.ts';
 
 /** Count, mean and percentiles. */

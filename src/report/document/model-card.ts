@@ -1,6 +1,6 @@
 /** The model card in words and tables. */
 import { formatCount, formatShare, plural } from '../format.ts';
-import type { ModelCardSection } from '../schema.ts';
+import type { ModelCardSection } from '../schema/model-card.ts';
 import { type Block, figures, type Section, words } from './block.ts';
 
 /** Every number of the profiles with its basis and source, and what the model leaves out. */

@@ -8,7 +8,8 @@ import {
   formatShare,
   NOT_AVAILABLE,
 } from '../format.ts';
-import type { BottleneckSection, ReportCase } from '../schema.ts';
+import type { BottleneckSection } from '../schema/performance.ts';
+import type { ReportCase } from '../schema/report.ts';
 import { pageName } from '../sections/answers.ts';
 import { shownUse } from '../sections/bottleneck.ts';
 import { type Fact, figures, type Section, type Table, words } from './block.ts';

@@ -9,7 +9,7 @@ import {
   plural,
 } from '../format.ts';
 import { inferredColumnsText } from '../inferred-columns.ts';
-import type { ReportCase, ReportModel } from '../schema.ts';
+import type { ReportCase, ReportModel } from '../schema/report.ts';
 import { translationMeanNs } from '../sections/headline.ts';
 import type { Badge, Provenance, Tile } from './block.ts';
 

@@ -5,7 +5,7 @@
 
 import { formatByteRate, formatCount, formatDuration, formatQuotient, formatShare, plural } from '../format.ts';
 import { inferredColumnsText } from '../inferred-columns.ts';
-import type { ReportCase } from '../schema.ts';
+import type { ReportCase } from '../schema/report.ts';
 import { shownUse } from './bottleneck.ts';
 import { translationMeanNs } from './headline.ts';
 

@@ -6,7 +6,8 @@
 import type { AssumptionResult, RunResult } from '../../replay/protocol.ts';
 import { type CaseData, collectCases } from '../case-data.ts';
 import { distributionNs, nsFromPs, ratio } from '../quantities.ts';
-import type { AssumptionCardSection, AssumptionSection } from '../schema.ts';
+import type { AssumptionSection } from '../schema/assumptions.ts';
+import type { AssumptionCardSection } from '../schema/model-card.ts';
 import { headlineSection } from './headline.ts';
 
 /** Metrics that are compared, in the order of the report. */

@@ -11,7 +11,7 @@ import type { DeviceLatency, HardwareTiming } from '../../replay/protocol.ts';
 import type { CaseData } from '../case-data.ts';
 import { formatQuotient } from '../format.ts';
 import { nsFromPs, perSecond } from '../quantities.ts';
-import type { BottleneckSection } from '../schema.ts';
+import type { BottleneckSection } from '../schema/performance.ts';
 import { walkCount } from './caches.ts';
 
 /**

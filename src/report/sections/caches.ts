@@ -1,7 +1,7 @@
 /** Caches in the names of the VT-d performance monitor: lookups, hits, and what misses cost. */
 import type { CaseData } from '../case-data.ts';
 import { nsFromPs, ratio } from '../quantities.ts';
-import type { UnitSection } from '../schema.ts';
+import type { UnitSection } from '../schema/hardware.ts';
 
 /** Caches that the performance monitor counts (Linux drivers/iommu/intel/perfmon.c), nearest the device first. */
 const CACHES: readonly (readonly [name: string, counter: string])[] = [

@@ -5,7 +5,7 @@
 import type { ProfileCard } from '../../replay/protocol.ts';
 import type { CaseData } from '../case-data.ts';
 import { nsFromPs, perSecond, ratio, totalNs } from '../quantities.ts';
-import type { ConcurrencySection } from '../schema.ts';
+import type { ConcurrencySection } from '../schema/performance.ts';
 import { meanWalkNs, walkCount } from './caches.ts';
 
 /** The section; `walkers` is read off the hardware profile by the name of its number. */

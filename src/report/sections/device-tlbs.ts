@@ -1,7 +1,7 @@
 /** Devices that translate for themselves: hit rate, translation requests, invalidations, page requests. */
 import type { CaseData } from '../case-data.ts';
 import { distributionNs, nsFromPs, ratio } from '../quantities.ts';
-import type { DeviceTlbSection } from '../schema.ts';
+import type { DeviceTlbSection } from '../schema/hardware.ts';
 
 /** The section; undefined when no device has ATS. */
 export function deviceTlbSection({ deviceTlb }: CaseData): DeviceTlbSection | undefined {

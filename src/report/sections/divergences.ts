@@ -1,7 +1,7 @@
 /** Modelled results of control-plane calls that differ from the recorded ones. */
 import type { CaseData } from '../case-data.ts';
 import { ratio } from '../quantities.ts';
-import type { DivergenceSection } from '../schema.ts';
+import type { DivergenceSection } from '../schema/events.ts';
 
 /** The section. */
 export function divergenceSection(data: CaseData): DivergenceSection {

@@ -2,7 +2,7 @@
 import { FaultReason } from '../../hw/vtd/fault-reasons.ts';
 import type { CaseData } from '../case-data.ts';
 import { nsFromPs } from '../quantities.ts';
-import type { FaultSection } from '../schema.ts';
+import type { FaultSection } from '../schema/events.ts';
 
 /** Fault reasons in plain words, by the model's name for the code (VT-d spec, table of non-recoverable faults). */
 const TEXTS: Readonly<Partial<Record<keyof typeof FaultReason, string>>> = {

@@ -1,7 +1,8 @@
 /** The numbers of the first screen. */
 import type { CaseData } from '../case-data.ts';
 import { nsFromPs, perSecond, ratio, totalNs } from '../quantities.ts';
-import type { HeadlineSection, ReportCase } from '../schema.ts';
+import type { HeadlineSection } from '../schema/performance.ts';
+import type { ReportCase } from '../schema/report.ts';
 import { counterTotal, walkCount } from './caches.ts';
 import { controlClass } from './control-class.ts';
 

@@ -3,7 +3,7 @@ import { z } from 'zod';
 import type { HardwareTiming, Pacing, WorkloadIdentity } from '../../replay/protocol.ts';
 import { type CaseData, pacingName } from '../case-data.ts';
 import { ratio } from '../quantities.ts';
-import type { IdentitySection, PacingSection } from '../schema.ts';
+import type { IdentitySection, PacingSection } from '../schema/identity.ts';
 
 const count = z.number().int().nonnegative();
 const PS_PER_SECOND = 1e12;

@@ -1,7 +1,7 @@
 /** Invalidation queue: what was submitted, how long software waited, how full the queue got. */
 import type { CaseData } from '../case-data.ts';
 import { distributionNs, ratio } from '../quantities.ts';
-import type { InvalidationSection } from '../schema.ts';
+import type { InvalidationSection } from '../schema/hardware.ts';
 
 /** Bounds of the kernel's latency buckets (Linux drivers/iommu/intel/perf.c, debugfs dmar_perf_latency). */
 const DMAR_BUCKETS = ['< 0.1 µs', '0.1–1 µs', '1–10 µs', '10–100 µs', '0.1–1 ms', '1–10 ms', '≥ 10 ms'];

@@ -2,7 +2,7 @@
 import type { DeviceLatency } from '../../replay/protocol.ts';
 import type { CaseData } from '../case-data.ts';
 import { distributionNs, ratio } from '../quantities.ts';
-import type { DeviceSection, LatencySection } from '../schema.ts';
+import type { DeviceSection, LatencySection } from '../schema/performance.ts';
 
 /** The section; devices by DMA count, then by name. */
 export function latencySection(data: CaseData): LatencySection {

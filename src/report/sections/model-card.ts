@@ -1,7 +1,7 @@
 /** Model card: every number of the profiles, what it rests on, and what the model leaves out. */
 import type { ProfileCard } from '../../replay/protocol.ts';
 import { ratio } from '../quantities.ts';
-import type { ModelCardSection } from '../schema.ts';
+import type { ModelCardSection } from '../schema/model-card.ts';
 
 /** Basis tags, most solid first. */
 const BASES: readonly (readonly [basis: string, meaning: string])[] = [

@@ -1,6 +1,6 @@
 /** What translation costs as a whole: this case beside the pass-through replay of the same trace, when the run has one. */
 import { ratio } from '../quantities.ts';
-import type { VersusPassThroughSection } from '../schema.ts';
+import type { VersusPassThroughSection } from '../schema/performance.ts';
 import type { CaseFacts } from './answers.ts';
 
 /** Scenario names end with this when kernel-driven devices are passed through (`iommu.passthrough=1`). */

@@ -1,7 +1,7 @@
 /** Where time goes: DMA by station from the device to memory and back, control plane by kind of work. */
 import type { CaseData } from '../case-data.ts';
 import { nsFromPs, ratio } from '../quantities.ts';
-import type { TimePart, TimeSection } from '../schema.ts';
+import type { TimePart, TimeSection } from '../schema/performance.ts';
 
 /** The section; parts in the order in which a request or a call meets them. */
 export function timeSection(data: CaseData): TimeSection {

@@ -1,7 +1,7 @@
 /** Throughput over time and the control plane beside it. */
 import type { CaseData } from '../case-data.ts';
 import { distributionNs, nsFromPs, perSecond } from '../quantities.ts';
-import type { TimelineSection } from '../schema.ts';
+import type { TimelineSection } from '../schema/events.ts';
 import { CONTROL_CLASSES, controlClass } from './control-class.ts';
 
 /** The section. Idle time is read off the bins, so its resolution is one bin. */

@@ -7,7 +7,7 @@ import { compareOutcomes } from '../../replay/study/switch-watch.ts';
 import { BINS_PER_SIDE, mergeCurves } from '../../replay/study/window-curves.ts';
 import { pacingName } from '../case-data.ts';
 import { ratio } from '../quantities.ts';
-import type { IdentitySection } from '../schema.ts';
+import type { IdentitySection } from '../schema/identity.ts';
 import { identitySection } from '../sections/identity.ts';
 import { type SwitchSummary, summarize, switchesOf } from './summary.ts';
 

@@ -3,7 +3,10 @@ import { nsFromWords } from '../../units.ts';
 import { readU64 } from '../columns.ts';
 import { faultBlockProblem } from '../fault-block.ts';
 import type { BundleReader } from '../reader.ts';
-import { CONTROL_OPS, type ControlOp, DATA_FRAME_LIMIT, type Manifest, NONE_U32 } from '../schema.ts';
+import { NONE_U32 } from '../schema/column-type.ts';
+import { CONTROL_OPS, type ControlOp } from '../schema/control-ops.ts';
+import { DATA_FRAME_LIMIT } from '../schema/frames-stream.ts';
+import type { Manifest } from '../schema/manifest.ts';
 import { OrderCheck } from './order-check.ts';
 import type { FileProblems } from './problems.ts';
 

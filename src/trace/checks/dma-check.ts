@@ -2,7 +2,8 @@
 import { nsFromWords } from '../../units.ts';
 import { countInferredColumns } from '../provenance.ts';
 import type { BundleReader } from '../reader.ts';
-import { DmaProvenance, type InferredColumns, type ProvenanceSplit } from '../schema.ts';
+import { DmaProvenance } from '../schema/dma-stream.ts';
+import type { InferredColumns, ProvenanceSplit } from '../schema/manifest.ts';
 import type { ControlFacts, DmaWait } from './control-check.ts';
 import { OrderCheck } from './order-check.ts';
 import type { FileProblems } from './problems.ts';

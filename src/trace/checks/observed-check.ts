@@ -1,7 +1,8 @@
 /** Checks the streams of observations: they must fit the rows they are about. */
 import { nsFromWords } from '../../units.ts';
 import type { BundleReader } from '../reader.ts';
-import { NONE_U32, ObservedOutcome } from '../schema.ts';
+import { NONE_U32 } from '../schema/column-type.ts';
+import { ObservedOutcome } from '../schema/observed-streams.ts';
 import { OrderCheck } from './order-check.ts';
 import type { FileProblems } from './problems.ts';
 

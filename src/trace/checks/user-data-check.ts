@@ -1,7 +1,7 @@
 /** Checks `user-data.arrow`: each row belongs to an event of its kind and says something that can be. */
 import { nsFromWords } from '../../units.ts';
 import type { BundleReader } from '../reader.ts';
-import { USER_DATA_KINDS, type UserDataKind } from '../schema.ts';
+import { USER_DATA_KINDS, type UserDataKind } from '../schema/user-data-stream.ts';
 import type { ControlFacts } from './control-check.ts';
 import type { FileProblems } from './problems.ts';
 

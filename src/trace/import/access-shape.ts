@@ -4,7 +4,8 @@
  * direction and extent, the permissions of the leaf entry. What nothing tells is a read of {@link SMALLEST_BYTES}.
  */
 import { PAGE_SIZE } from '../../address.ts';
-import { DmaDirection, DmaProvenance } from '../schema.ts';
+import { DmaDirection } from '../schema/control-ops.ts';
+import { DmaProvenance } from '../schema/dma-stream.ts';
 import type { ControlCall } from './control-call.ts';
 import type { AccessHintEvent, FaultEvent, TranslateEvent } from './device-event.ts';
 

@@ -12,7 +12,8 @@
  */
 import { PAGE_SIZE } from '../../address.ts';
 import type { Random } from '../../random.ts';
-import { DmaDirection, DmaProvenance } from '../schema.ts';
+import { DmaDirection } from '../schema/control-ops.ts';
+import { DmaProvenance } from '../schema/dma-stream.ts';
 import type { AccessShape } from './access-shape.ts';
 
 /** [bytes] ASSUMPTION: a descriptor fetch reads one 64-byte line, the size of an NVMe submission-queue entry. */

@@ -1,17 +1,16 @@
 /** An import's result before it is written: the rows of every stream and what the manifest says. */
 import { type Columns, copyColumns, type WritableRow } from '../columns.ts';
 import { countInferredColumns } from '../provenance.ts';
+import type { StreamSchema } from '../schema/column-type.ts';
+import type { CONTROL_SCHEMA } from '../schema/control-stream.ts';
+import type { FRAMES_SCHEMA } from '../schema/frames-stream.ts';
+import type { INITIAL_SCHEMA } from '../schema/initial-stream.ts';
+import type { InferredColumns, Manifest } from '../schema/manifest.ts';
 import type {
-  CONTROL_SCHEMA,
-  FRAMES_SCHEMA,
-  INITIAL_SCHEMA,
-  InferredColumns,
-  Manifest,
   OBSERVED_HARDWARE_SCHEMA,
   OBSERVED_SUBMISSIONS_SCHEMA,
   OBSERVED_TABLES_SCHEMA,
-  StreamSchema,
-} from '../schema.ts';
+} from '../schema/observed-streams.ts';
 import type { StreamWriter } from '../stream-writer.ts';
 import { type BundleWriterOptions, type ManifestContent, writeBundle } from '../writer.ts';
 import type { DmaRows } from './dma-rows.ts';

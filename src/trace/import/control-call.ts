@@ -1,5 +1,7 @@
 /** Control-plane calls as importers recover them: one for each DMA-API call or system call, before they become rows. */
-import { type ControlOp, NONE_U32, RESULT_UNKNOWN } from '../schema.ts';
+import { NONE_U32 } from '../schema/column-type.ts';
+import type { ControlOp } from '../schema/control-ops.ts';
+import { RESULT_UNKNOWN } from '../schema/control-stream.ts';
 
 /** A physically contiguous piece of a mapping. */
 export interface FrameRun {

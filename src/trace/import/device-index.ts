@@ -1,6 +1,6 @@
 /** Devices of the imported machine, found by name or requester id, and numbered in order of appearance. */
 import { formatSourceId } from '../../address.ts';
-import type { DeviceTopology } from '../schema.ts';
+import type { DeviceTopology } from '../schema/topology.ts';
 import { type ListedDevice, parsePciAddress } from './device-list.ts';
 
 /** A device being described. */

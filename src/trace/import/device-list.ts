@@ -1,5 +1,5 @@
 /** Reads `devices.txt`: one PCI device a line with its group, default-domain type and driver. */
-import type { DeviceTopology } from '../schema.ts';
+import type { DeviceTopology } from '../schema/topology.ts';
 import type { DiagnosticCounts } from './diagnostics.ts';
 
 /** A device as the list names it. */

@@ -1,6 +1,6 @@
 /** Counted anomalies of an import: dirty input is counted with its first position, never thrown and never hidden. */
 import { InputError } from '../../input-error.ts';
-import type { DiagnosticEntry } from '../schema.ts';
+import type { DiagnosticEntry } from '../schema/manifest.ts';
 
 /** How much an anomaly matters. */
 export type DiagnosticSeverity = DiagnosticEntry['severity'];

@@ -3,7 +3,8 @@
  * most of an import's memory.
  */
 import { allocateColumns, type Columns, writeU64 } from '../columns.ts';
-import { DMA_SCHEMA, OBSERVED_DMA_SCHEMA, ObservedOutcome } from '../schema.ts';
+import { DMA_SCHEMA } from '../schema/dma-stream.ts';
+import { OBSERVED_DMA_SCHEMA, ObservedOutcome } from '../schema/observed-streams.ts';
 import type { AccessShape } from './access-shape.ts';
 import type { FaultEvent, TranslateEvent } from './device-event.ts';
 

@@ -5,7 +5,7 @@
 import { PAGE_SIZE } from '../../address.ts';
 import { InputError } from '../../input-error.ts';
 import { Random } from '../../random.ts';
-import { NONE_U32 } from '../schema.ts';
+import { NONE_U32 } from '../schema/column-type.ts';
 import type { SynthesizedAccess } from './access-synthesis.ts';
 import { type MappingLife, synthesizeAccesses } from './access-synthesis.ts';
 import type { BundleDraft } from './bundle-draft.ts';

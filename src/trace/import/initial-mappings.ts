@@ -3,7 +3,7 @@
  * A dump is taken before tracing starts, so what happened in between may have outdated it; then the trace decides.
  */
 import { PAGE_SIZE } from '../../address.ts';
-import { InitialOrigin } from '../schema.ts';
+import { InitialOrigin } from '../schema/initial-stream.ts';
 import type { WindowAccess } from './access-resolution.ts';
 import type { ControlCall } from './control-call.ts';
 import { PairKeys } from './pair-keys.ts';

@@ -3,7 +3,7 @@
  * unmaps, attaches and detaches in the guest's order. It models neither caches nor tables.
  */
 import { PAGE_SIZE } from '../../address.ts';
-import { NONE_U32 } from '../schema.ts';
+import { NONE_U32 } from '../schema/column-type.ts';
 import type { ControlCall } from './control-call.ts';
 
 /** A mapping of one IOVA page. Positions are those of calls; -1 stands for "before the trace". */

@@ -4,7 +4,7 @@
  * domain id of its flush, the requester that was seen to use the page, or there being one device only.
  */
 import { PAGE_SIZE } from '../../address.ts';
-import { DmaDirection } from '../schema.ts';
+import { DmaDirection } from '../schema/control-ops.ts';
 import { type ControlCall, controlCall, type FrameRun, joinFrames } from './control-call.ts';
 
 /** A map or unmap event in need of an owner. */

@@ -4,7 +4,8 @@
  */
 import { PAGE_SIZE } from '../../address.ts';
 import { InputError } from '../../input-error.ts';
-import { DmaProvenance, InitialOrigin } from '../schema.ts';
+import { DmaProvenance } from '../schema/dma-stream.ts';
+import { InitialOrigin } from '../schema/initial-stream.ts';
 import { AccessShapes } from './access-shape.ts';
 import type { BundleDraft, InitialRow } from './bundle-draft.ts';
 import { isUntracedDescriptor } from './descriptor-matching.ts';

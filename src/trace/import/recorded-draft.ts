@@ -1,6 +1,8 @@
 /** Manifest, initial mappings, observed tables and summary of a merged recording. */
-import type { DiagnosticEntry, Manifest } from '../schema.ts';
-import { InitialOrigin, NONE_U32 } from '../schema.ts';
+
+import { NONE_U32 } from '../schema/column-type.ts';
+import { InitialOrigin } from '../schema/initial-stream.ts';
+import type { DiagnosticEntry, Manifest } from '../schema/manifest.ts';
 import type { BundleDraft, ImportSummary, InitialRow, TableRow } from './bundle-draft.ts';
 import type { DescriptorMatches } from './descriptor-matching.ts';
 import type { DeviceIndex } from './device-index.ts';

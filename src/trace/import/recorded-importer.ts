@@ -3,7 +3,7 @@
  */
 import { PAGE_SIZE } from '../../address.ts';
 import { InputError } from '../../input-error.ts';
-import { RESULT_UNKNOWN } from '../schema.ts';
+import { RESULT_UNKNOWN } from '../schema/control-stream.ts';
 import { AccessResolver, type WindowAccess } from './access-resolution.ts';
 import { AccessShapes } from './access-shape.ts';
 import type { BundleDraft } from './bundle-draft.ts';

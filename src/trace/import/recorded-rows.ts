@@ -1,5 +1,5 @@
 /** Rows of a merged recording: numbers every row of every stream in the merged order. */
-import { NONE_U32 } from '../schema.ts';
+import { NONE_U32 } from '../schema/column-type.ts';
 import type { ControlRow, FrameRow, HardwareRow, SubmissionRow } from './bundle-draft.ts';
 import type { ControlCall } from './control-call.ts';
 import type { DeviceEvent } from './device-event.ts';

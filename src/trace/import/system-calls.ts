@@ -4,7 +4,8 @@
  * the files at the end.
  */
 import { PAGE_SIZE } from '../../address.ts';
-import { CONTROL_OPS, type ControlOp, DmaDirection, NONE_U32 } from '../schema.ts';
+import { NONE_U32 } from '../schema/column-type.ts';
+import { CONTROL_OPS, type ControlOp, DmaDirection } from '../schema/control-ops.ts';
 import { type ControlCall, controlCall, type FrameRun, joinFrames } from './control-call.ts';
 import { addressField, type ControlLogCall, numberField, textField } from './control-log-parser.ts';
 import type { DeviceIndex } from './device-index.ts';

@@ -5,7 +5,7 @@
  */
 import { PAGE_SIZE } from '../../address.ts';
 import { ConfigError } from '../../input-error.ts';
-import { DmaDirection } from '../schema.ts';
+import { DmaDirection } from '../schema/control-ops.ts';
 import type { PhysicalRegion } from './memory-layout.ts';
 import type { RecipeOf } from './recipe.ts';
 import type { SyntheticTrace } from './synthetic-trace.ts';

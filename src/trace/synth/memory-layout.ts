@@ -1,7 +1,7 @@
 /** Physical memory and IOVA space of a synthetic machine. */
 import { PAGE_SIZE } from '../../address.ts';
 import { ConfigError } from '../../input-error.ts';
-import { DATA_FRAME_LIMIT } from '../schema.ts';
+import { DATA_FRAME_LIMIT } from '../schema/frames-stream.ts';
 
 /** [4 KiB pages] First data page: 4 GiB, above the legacy holes. */
 const FIRST_PFN = 0x10_0000;

@@ -1,7 +1,7 @@
 /** `ring`: a network device that receives or sends packets through a descriptor ring and buffers that stay mapped. */
 import { PAGE_SIZE } from '../../address.ts';
 import { ConfigError } from '../../input-error.ts';
-import { DmaDirection } from '../schema.ts';
+import { DmaDirection } from '../schema/control-ops.ts';
 import type { RecipeOf } from './recipe.ts';
 import type { SyntheticTrace } from './synthetic-trace.ts';
 

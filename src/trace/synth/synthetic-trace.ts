@@ -1,17 +1,13 @@
 /** The bundle under construction: numbers rows, keeps time, and counts down the DMA rows still to be written. */
 import { addressFromPfn, PAGE_SIZE } from '../../address.ts';
 import type { Random } from '../../random.ts';
-import {
-  type CONTROL_SCHEMA,
-  type ControlOp,
-  type DeviceTopology,
-  type DMA_SCHEMA,
-  DmaProvenance,
-  InitialOrigin,
-  NONE_U32,
-  RESULT_UNKNOWN,
-  type UserDataKind,
-} from '../schema.ts';
+import { NONE_U32 } from '../schema/column-type.ts';
+import type { ControlOp } from '../schema/control-ops.ts';
+import { type CONTROL_SCHEMA, RESULT_UNKNOWN } from '../schema/control-stream.ts';
+import { type DMA_SCHEMA, DmaProvenance } from '../schema/dma-stream.ts';
+import { InitialOrigin } from '../schema/initial-stream.ts';
+import type { DeviceTopology } from '../schema/topology.ts';
+import type { UserDataKind } from '../schema/user-data-stream.ts';
 import type { StreamWriter } from '../stream-writer.ts';
 import type { BundleWriter } from '../writer.ts';
 import type { WordRun } from './guest-table.ts';

@@ -14,7 +14,7 @@ import type { ControlCall } from '../../../src/replay/control-call.ts';
 import { formatPacing, PacingClock } from '../../../src/replay/pacing.ts';
 import { emptyAccount } from '../../../src/stack/kernel/scheduler.ts';
 import { Histogram, percentile } from '../../../src/stats/histogram.ts';
-import { RESULT_UNKNOWN } from '../../../src/trace/schema.ts';
+import { RESULT_UNKNOWN } from '../../../src/trace/schema/control-stream.ts';
 import { testDevice } from '../../support/replay-bundle.ts';
 
 const context: AnalysisContext = { devices: [testDevice(0, {}), testDevice(1, {})], originTick: 1_000 };

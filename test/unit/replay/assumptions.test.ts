@@ -6,7 +6,8 @@ import type { SourcedNumber } from '../../../src/replay/protocol.ts';
 import { planRun, type RunOptions, runReplay } from '../../../src/replay/run.ts';
 import { reportDocument } from '../../../src/report/document/document.ts';
 import { buildReport } from '../../../src/report/model.ts';
-import { type AssumptionSection, reportSchema } from '../../../src/report/schema.ts';
+import type { AssumptionSection } from '../../../src/report/schema/assumptions.ts';
+import { reportSchema } from '../../../src/report/schema/report.ts';
 import { reportText } from '../../../src/report/text.ts';
 import { type ControlEvent, type DmaRow, writeTestBundle } from '../../support/replay-bundle.ts';
 

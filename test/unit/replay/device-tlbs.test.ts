@@ -8,7 +8,7 @@ import type { JobResult } from '../../../src/replay/protocol.ts';
 import { runReplay } from '../../../src/replay/run.ts';
 import { reportDocument } from '../../../src/report/document/document.ts';
 import { buildReport } from '../../../src/report/model.ts';
-import { reportSchema } from '../../../src/report/schema.ts';
+import { reportSchema } from '../../../src/report/schema/report.ts';
 import { reportText } from '../../../src/report/text.ts';
 import { synthesize } from '../../../src/trace/synth/synthesize.ts';
 import { type ControlEvent, writeTestBundle } from '../../support/replay-bundle.ts';

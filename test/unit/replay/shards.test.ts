@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { jobKey, planJobs, uniqueNames } from '../../../src/replay/plan.ts';
 import { planShards, shardFacts } from '../../../src/replay/shards.ts';
-import { NONE_U32 } from '../../../src/trace/schema.ts';
+import { NONE_U32 } from '../../../src/trace/schema/column-type.ts';
 import { openTestBundle } from '../../support/replay-bundle.ts';
 
 describe('closed worlds', () => {

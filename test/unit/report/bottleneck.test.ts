@@ -4,7 +4,7 @@ import type { Pacing } from '../../../src/replay/protocol.ts';
 import { runReplay } from '../../../src/replay/run.ts';
 import { reportDocument } from '../../../src/report/document/document.ts';
 import { buildReport } from '../../../src/report/model.ts';
-import type { ReportCase } from '../../../src/report/schema.ts';
+import type { ReportCase } from '../../../src/report/schema/report.ts';
 import { reportText } from '../../../src/report/text.ts';
 import { type ControlEvent, type DmaRow, writeTestBundle } from '../../support/replay-bundle.ts';
 import { jobResult, runResult } from '../../support/run-result-builder.ts';

@@ -3,7 +3,7 @@ import { reportDocument } from '../../../src/report/document/document.ts';
 import { provenance as summaryProvenance } from '../../../src/report/document/summary.ts';
 import { reportJson } from '../../../src/report/json.ts';
 import { buildReport } from '../../../src/report/model.ts';
-import { reportSchema } from '../../../src/report/schema.ts';
+import { reportSchema } from '../../../src/report/schema/report.ts';
 import { reportText } from '../../../src/report/text.ts';
 import { percentile } from '../../../src/stats/histogram.ts';
 import {

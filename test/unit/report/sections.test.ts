@@ -3,7 +3,7 @@ import { FaultReason } from '../../../src/hw/vtd/fault-reasons.ts';
 import { controlClass, shortOpName } from '../../../src/report/sections/control-class.ts';
 import { faultReasonText } from '../../../src/report/sections/faults.ts';
 import { modelCardSection } from '../../../src/report/sections/model-card.ts';
-import { CONTROL_OPS } from '../../../src/trace/schema.ts';
+import { CONTROL_OPS } from '../../../src/trace/schema/control-ops.ts';
 import { profileCards } from '../../support/run-result-builder.ts';
 
 test('every fault that the model can raise has words of its own', () => {

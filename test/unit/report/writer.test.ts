@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { ConfigError } from '../../../src/input-error.ts';
-import { reportSchema } from '../../../src/report/schema.ts';
+import { reportSchema } from '../../../src/report/schema/report.ts';
 import { checkRunFolder, reportFiles, writeReport, writeRunFolder } from '../../../src/report/writer.ts';
 import { jobResult, runResult } from '../../support/run-result-builder.ts';
 

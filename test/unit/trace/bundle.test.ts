@@ -5,7 +5,7 @@ import { tableFromIPC } from 'apache-arrow';
 import { expect, test } from 'vitest';
 import { InputError } from '../../../src/input-error.ts';
 import { BundleReader } from '../../../src/trace/reader.ts';
-import type { StreamName } from '../../../src/trace/schema.ts';
+import type { StreamName } from '../../../src/trace/schema/streams.ts';
 import { writeBundle } from '../../../src/trace/writer.ts';
 import { type DmaRow, openTestBundle, writeTestBundle } from '../../support/replay-bundle.ts';
 

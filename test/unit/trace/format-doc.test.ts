@@ -1,12 +1,10 @@
 import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
-import {
-  CONTROL_OPS,
-  DMA_SCHEMA,
-  OBSERVED_DMA_SCHEMA,
-  SINGLE_STREAMS,
-  type StreamSchema,
-} from '../../../src/trace/schema.ts';
+import type { StreamSchema } from '../../../src/trace/schema/column-type.ts';
+import { CONTROL_OPS } from '../../../src/trace/schema/control-ops.ts';
+import { DMA_SCHEMA } from '../../../src/trace/schema/dma-stream.ts';
+import { OBSERVED_DMA_SCHEMA } from '../../../src/trace/schema/observed-streams.ts';
+import { SINGLE_STREAMS } from '../../../src/trace/schema/streams.ts';
 
 const doc = readFileSync(new URL('../../../docs/trace-format.md', import.meta.url), 'utf8');
 const schemas: [string, StreamSchema][] = [

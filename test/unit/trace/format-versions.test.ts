@@ -1,7 +1,7 @@
 /** One small bundle of every format version, written once and kept: what could be read stays readable. */
 import { expect, test } from 'vitest';
 import { BundleReader } from '../../../src/trace/reader.ts';
-import { FORMAT_VERSION } from '../../../src/trace/schema.ts';
+import { FORMAT_VERSION } from '../../../src/trace/schema/manifest.ts';
 import { validateBundle } from '../../../src/trace/validate.ts';
 
 const versions = Array.from({ length: FORMAT_VERSION }, (_, index) => index + 1);

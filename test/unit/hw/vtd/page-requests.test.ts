@@ -11,46 +11,44 @@ import { FaultReason } from '../../../../src/hw/vtd/fault-reasons.ts';
 import { Descriptor } from '../../../../src/hw/vtd/layout.ts';
 import { PageRequestStatus, PQA_REG, PQH_REG, PQT_REG, PRS_REG } from '../../../../src/hw/vtd/registers.ts';
 import {
+  type AtsScene,
+  type AtsSceneOptions,
+  DEVICE_TLB_ENABLE,
+  emptyAtsScene,
+  ONE_WAY,
+  PAGE_REQUEST_ENABLE,
+  requestTime,
+} from '../../../support/ats-scene.ts';
+import {
   columns,
-  DeviceUnderTest,
+  type DeviceUnderTest,
   descriptors,
   emptyResults,
   type TestDma,
 } from '../../../support/device-under-test.ts';
-import type { TestPageTable } from '../../../support/table-builder.ts';
 
-const DID = 7;
-const DEVICE_TLB_ENABLE = 4;
-const PAGE_REQUEST_ENABLE = 16;
 const ENTRY_BYTES = 32;
 const PAGE = 0x1000;
 
-interface Bench {
-  readonly dut: DeviceUnderTest;
-  readonly table: TestPageTable;
-  readonly source: number;
+interface Bench extends AtsScene {
   readonly ring: number;
   /** [ns] Page request events. */
   readonly events: number[];
 }
 
-function bench(
-  options: { readonly set?: readonly string[]; readonly contextBits?: number; readonly pasid?: number } = {},
-): Bench {
-  const dut = new DeviceUnderTest({ scalable: true, set: options.set ?? [], endpoints: [{ device: 0, pri: true }] });
-  const table = dut.table();
+function bench(options: AtsSceneOptions = {}): Bench {
+  const contextBits = DEVICE_TLB_ENABLE | PAGE_REQUEST_ENABLE;
+  const scene = emptyAtsScene({ scalable: true, pri: true, contextBits, ...options });
+  const { dut, table } = scene;
   // The tables above the leaf are there.
   table.map(PAGE, 1);
   table.unmap(PAGE);
-  const source = dut.sourceIds[0] as number;
-  dut.contexts.setPasid(source, options.pasid ?? 0, table, DID);
-  dut.contexts.setContextBits(source, options.contextBits ?? DEVICE_TLB_ENABLE | PAGE_REQUEST_ENABLE);
   const ring = dut.memory.allocFrame();
   dut.unit.mmioWrite(PQA_REG, addressLow(ring), addressHigh(ring), 0);
   dut.enableAts(0);
   const events: number[] = [];
   dut.unit.onPageRequestEvent((at) => void events.push(at / 1000));
-  return { dut, table, source, ring, events };
+  return { ...scene, ring, events };
 }
 
 /** A DMA that is run bit by bit, as far as events have come. */
@@ -87,12 +85,12 @@ class Waiting {
 
 /** [ns] Four context and PASID reads and four of pages, to the absent leaf: when the device knows. */
 function refusedAt(dut: DeviceUnderTest): number {
-  return 3 + dut.wire(24) + 100 + 20 + 800 + 40 + dut.wire(28) + 100;
+  return requestTime(dut, 20 + 800);
 }
 
 /** [ns] When the request is in the queue. */
 function queuedAt(dut: DeviceUnderTest): number {
-  return refusedAt(dut) + dut.wire(24) + 100 + 10;
+  return refusedAt(dut) + dut.wire(24) + ONE_WAY + 10;
 }
 
 const FAULT = DmaOutcome.fault;
@@ -130,7 +128,7 @@ test('a success response: the device asks for the translation again when it arri
   expect(row.out.pfn[0]).toBe(0x700);
   expect(row.out.issueTick[0]).toBe(0);
   // One page read is left, then the request flies.
-  const granted = back + 3 + dut.wire(24) + 100 + 120 + 40 + dut.wire(28) + 100;
+  const granted = back + requestTime(dut, 120);
   expect((row.out.arriveTick[0] as number) / 1000).toBeCloseTo(granted + dut.wire(24) + 100, 6);
 });
 

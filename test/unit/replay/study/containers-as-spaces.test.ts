@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { type ControlRow, emptyRow } from '../../../../src/replay/control-row.ts';
 import { ContainersAsSpaces } from '../../../../src/replay/study/containers-as-spaces.ts';
 import type { SwitchRole } from '../../../../src/replay/study/switch-plan.ts';
-import { NONE_U32 } from '../../../../src/trace/schema.ts';
+import { NONE_U32 } from '../../../../src/trace/schema/column-type.ts';
 
 type Event = Partial<ControlRow> & Pick<ControlRow, 'op'>;
 

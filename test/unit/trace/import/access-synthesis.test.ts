@@ -2,7 +2,8 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { Random } from '../../../../src/random.ts';
 import { type MappingLife, synthesizeAccesses } from '../../../../src/trace/import/access-synthesis.ts';
-import { DmaDirection, DmaProvenance } from '../../../../src/trace/schema.ts';
+import { DmaDirection } from '../../../../src/trace/schema/control-ops.ts';
+import { DmaProvenance } from '../../../../src/trace/schema/dma-stream.ts';
 
 const life = (over: Partial<MappingLife>): MappingLife => ({
   device: 0,

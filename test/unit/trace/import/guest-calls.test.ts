@@ -6,7 +6,7 @@ import { DiagnosticCounts } from '../../../../src/trace/import/diagnostics.ts';
 import { FtraceParser } from '../../../../src/trace/import/ftrace-parser.ts';
 import { recoverCalls } from '../../../../src/trace/import/guest-calls.ts';
 import type { OwnerEvidence } from '../../../../src/trace/import/orphan-attribution.ts';
-import { NONE_U32 } from '../../../../src/trace/schema.ts';
+import { NONE_U32 } from '../../../../src/trace/schema/column-type.ts';
 
 const NO_EVIDENCE: OwnerEvidence = {
   deviceOfDomain: () => undefined,
