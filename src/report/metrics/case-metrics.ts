@@ -9,7 +9,7 @@
  *
  * Left out is what identifies a case or tells of single events, and what replays with other numbers gave.
  */
-import type { ReportCase } from '../schema.ts';
+import type { ReportCase } from '../schema/report.ts';
 
 /** Numbers by name; null = the run does not say. */
 export type CaseMetrics = ReadonlyMap<string, number | null>;

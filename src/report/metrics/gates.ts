@@ -1,6 +1,6 @@
 /** Thresholds held against the cases of a run, and of a base where there is one. */
 import { ConfigError } from '../../input-error.ts';
-import type { ReportCase, ReportModel } from '../schema.ts';
+import type { ReportCase, ReportModel } from '../schema/report.ts';
 import { caseMetrics } from './case-metrics.ts';
 import { conditionHolds, needsBase, observed } from './condition.ts';
 import { resolveMetric } from './metric-name.ts';

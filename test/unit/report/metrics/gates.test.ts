@@ -15,7 +15,7 @@ import {
   thresholdsJsonSchema,
 } from '../../../../src/report/metrics/thresholds.ts';
 import { buildReport } from '../../../../src/report/model.ts';
-import type { ReportModel } from '../../../../src/report/schema.ts';
+import type { ReportModel } from '../../../../src/report/schema/report.ts';
 import { jobResult, runResult } from '../../../support/run-result-builder.ts';
 
 const DEVICES = ['0000:01:00.0', '0000:02:00.0'];
