@@ -45,7 +45,7 @@ describe('an unloaded device with ATS', () => {
   test('its reads keep nobody from the port to memory until they come', () => {
     const misses = Array.from({ length: 8 }, (_, page) => ({ page: 0x1001 + page, atTick: 5_000_000 + page * 1000 }));
     const last = (set: readonly string[]): number => {
-      const { dut } = bench(set);
+      const { dut } = atsScene({ set });
       dut.issue({ page: 0x1000, device: 1 });
       return (dut.run(misses).at(-1) as TestOutcome).done;
     };
