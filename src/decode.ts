@@ -23,15 +23,20 @@ export function decodeStrict<T extends z.ZodType>(schema: T, value: unknown, sou
   return deepFreeze(result.data);
 }
 
-/** Parses JSON text and decodes it; throws {@link ConfigError} for text that is no JSON. */
+/** Parses JSON text, a byte order mark before it skipped, and decodes it; throws {@link ConfigError} for what is no JSON. */
 export function decodeJson<T extends z.ZodType>(schema: T, text: string, source: string): z.output<T> {
   let value: unknown;
   try {
-    value = JSON.parse(text);
+    value = parseJson(text);
   } catch (error) {
     throw new ConfigError({ source, reason: `not JSON: ${(error as Error).message}` });
   }
   return decodeStrict(schema, value, source);
+}
+
+/** Parses JSON text as editors write it: a byte order mark before it is skipped. Throws SyntaxError. */
+export function parseJson(text: string): unknown {
+  return JSON.parse(text.startsWith('\uFEFF') ? text.slice(1) : text);
 }
 
 /**
@@ -74,6 +79,7 @@ function findUnknownKey(schema: z.core.$ZodType, value: unknown, path: readonly 
   const inner = unwrap(schema, value);
   if (inner instanceof z.ZodArray) return findInEntries(inner.element, value, path);
   if (inner instanceof z.ZodRecord) return findInEntries(inner.valueType, value, path);
+  if (inner instanceof z.ZodUnion) return findInUnion(inner, value, path);
   if (!(inner instanceof z.ZodObject) || Array.isArray(value)) return undefined;
   const shape: Readonly<Record<string, z.core.$ZodType>> = inner.shape;
   const catchall = inner.def.catchall;
@@ -88,6 +94,17 @@ function findUnknownKey(schema: z.core.$ZodType, value: unknown, path: readonly 
     if (found !== undefined) return found;
   }
   return undefined;
+}
+
+/** A value that is none of a union's objects, a misspelt discriminator for instance: a key that none of them knows. */
+function findInUnion(union: z.ZodUnion, value: object, path: readonly PropertyKey[]): UnknownKey | undefined {
+  const options = union.options.map((option) => unwrap(option, value));
+  const objects = options.filter((option) => option instanceof z.ZodObject);
+  const closed = objects.every(({ def }) => def.catchall === undefined || def.catchall instanceof z.ZodNever);
+  if (objects.length === 0 || objects.length < options.length || !closed || Array.isArray(value)) return undefined;
+  const known = [...new Set(objects.flatMap(({ shape }) => Object.keys(shape)))];
+  const key = Object.keys(value).find((one) => !known.includes(one));
+  return key === undefined ? undefined : { path, key, known };
 }
 
 function findInEntries(schema: z.core.$ZodType, value: object, path: readonly PropertyKey[]): UnknownKey | undefined {
@@ -120,13 +137,18 @@ function unwrap(schema: z.core.$ZodType, value: object): z.core.$ZodType {
   }
 }
 
-/** The option whose literal members (its discriminator, for instance) equal those of `value`. */
+/** The option meant: by the union's discriminator, or else that whose literal members equal those of `value`. */
 function unionOption(union: z.ZodUnion, value: object): z.core.$ZodType | undefined {
+  const discriminator = union instanceof z.ZodDiscriminatedUnion ? union.def.discriminator : undefined;
+  const takes = (key: string, member: z.core.$ZodType): boolean =>
+    z.safeParse(member, (value as Record<string, unknown>)[key]).success;
   return union.options.find((option) => {
     const inner = unwrap(option, value);
     if (!(inner instanceof z.ZodObject)) return inner instanceof z.ZodArray && Array.isArray(value);
-    const literals = Object.entries(inner.shape).filter(([, member]) => member instanceof z.ZodLiteral);
-    return literals.every(([key, member]) => z.safeParse(member, (value as Record<string, unknown>)[key]).success);
+    const telling = Object.entries(inner.shape as Readonly<Record<string, z.core.$ZodType>>).filter(([key, member]) =>
+      discriminator === undefined ? member instanceof z.ZodLiteral : key === discriminator,
+    );
+    return telling.every(([key, member]) => takes(key, member));
   });
 }
 

@@ -54,6 +54,34 @@ test('a wrong type is named with its path', () => {
   expect(errorOf({ ...good, iotlb: { entries: 'many' } }).message).toMatch(/^p\.json: iotlb\.entries: expected/);
 });
 
+const sweep = z.object({
+  curves: z.array(
+    z.discriminatedUnion('quantity', [
+      z.object({ quantity: z.enum(['ns', 'latency']), unit: z.enum(['a', 'b']), at: z.object({ ns: z.number() }) }),
+      z.object({ quantity: z.literal('gbps'), unit: z.enum(['a', 'b']), at: z.object({ gbps: z.number() }) }),
+    ]),
+  ),
+});
+
+test.each([
+  [{ quantity: 'latency', unit: 'a', at: { ns: 1, nss: 2 } }, 'curves.0.at.nss', /did you mean 'ns'/],
+  [{ quantity: 'gbps', unit: 'a', at: { ns: 1 } }, 'curves.0.at.ns', /unknown key/],
+  // The discriminator alone tells the option: another member that is wrong does not hide what is unknown in it.
+  [{ quantity: 'gbps', unit: 'c', at: { gpbs: 1 } }, 'curves.0.at.gpbs', /did you mean 'gbps'/],
+  // Without a discriminator that means something, a key that no option knows is unknown all the same.
+  [{ quantty: 'gbps', unit: 'a', at: { gbps: 1 } }, 'curves.0.quantty', /did you mean 'quantity'/],
+  [{ quantity: 'gbs', unit: 'a', at: { gbps: 1 } }, 'curves.0.quantity', /discriminator/],
+])('unknown keys are seen inside unions by discriminator: %j', (curve, path, reason) => {
+  const decode = (): unknown => decodeStrict(sweep, { curves: [curve] }, 's.json');
+  expect(decode).toThrow(reason);
+  expect(decode).toThrow(`s.json: ${path}: `);
+});
+
+test('a byte order mark before JSON text is skipped, one inside is not', () => {
+  expect(decodeJson(schema, `\uFEFF${JSON.stringify(good)}`, 'p.json').name).toBe('x');
+  expect(() => decodeJson(schema, `\uFEFF\uFEFF${JSON.stringify(good)}`, 'p.json')).toThrow(ConfigError);
+});
+
 test('text that is no JSON is a configuration error', () => {
   expect(() => decodeJson(schema, '{', 'p.json')).toThrow(ConfigError);
 });
