@@ -11,6 +11,7 @@ import { canonicalSha256 } from '../canonical-json.ts';
 import { applyOverrides, decodeStrict, deepFreeze } from '../decode.ts';
 import { ticksFromNs } from '../units.ts';
 import type { LinkTiming } from './device-link.ts';
+import { flightAndWireTicks } from './link-round-trip.ts';
 import type { CacheGeometry } from './set-assoc.ts';
 import { type EndpointTiming, MAX_PAGE_REQUEST_WINDOW, type VtdConfig } from './vtd/config.ts';
 
@@ -295,20 +296,18 @@ function resolveLink(from: HardwareProfileSource): LinkTiming {
   // 8b/10b up to generation 2, 128b/130b after; one skip ordered set of 4 symbols in 1538 (pcie-model, model/pcie.py).
   const encoding = generation <= 2 ? 10 / 8 : 130 / 128;
   const psPerByte = ((8000 / (LANE_RATE[generation]! * link.lanes.value)) * encoding * 1542) / 1538;
-  const wire = (bytes: number): number => Math.round(bytes * psPerByte);
-  const up = wire(link.requestHeaderBytes.value + link.dllpBytes.value);
-  const down = wire(64 + link.completionHeaderBytes.value + link.dllpBytes.value);
-  const oneWayTicks = ticksFromNs(link.oneWayNs.value);
-  const memoryReadTicks = ticksFromNs(link.readRoundTripNs.value) - 2 * oneWayTicks - up - down;
-  return {
+  const wire = {
     psPerByte,
-    maxPayloadBytes: link.maxPayloadBytes.value,
-    maxReadRequestBytes: link.maxReadRequestBytes.value,
     requestHeaderBytes: link.requestHeaderBytes.value,
     completionHeaderBytes: link.completionHeaderBytes.value,
     dllpBytes: link.dllpBytes.value,
-    oneWayTicks,
-    memoryReadTicks: Math.max(memoryReadTicks, 0),
+    oneWayTicks: ticksFromNs(link.oneWayNs.value),
+  };
+  return {
+    ...wire,
+    maxPayloadBytes: link.maxPayloadBytes.value,
+    maxReadRequestBytes: link.maxReadRequestBytes.value,
+    memoryReadTicks: Math.max(ticksFromNs(link.readRoundTripNs.value) - flightAndWireTicks(wire), 0),
     memoryWriteTicks: ticksFromNs(link.memoryWriteNs.value),
     readPortLineTicks: ticksFromNs(link.readPortLineNs.value),
     readPortLeastTicks: ticksFromNs(link.readPortLeastNs.value),
