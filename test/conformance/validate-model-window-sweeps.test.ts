@@ -24,9 +24,16 @@ test('machines never fitted follow from Broadwell and their single-miss penalty 
   expect(named(failing(V2_HELD_OUT.run(EFFORT)))).toEqual([]);
 });
 
-test('so do their larger requests, but for reads of 256 bytes on Ivy Bridge', () => {
-  const failed = named(failing(V2_SIZES.run(EFFORT)));
-  expect(failed.filter((point) => !/^Ivy Bridge.*reads of 256 B: 1024 pages/.test(point))).toEqual([]);
+/** Too slow by 5 to 7 % at 512 to 2048 pages; why is not known (docs/model-validation.md). */
+const KNOWN_TO_FAIL = [
+  'Ivy Bridge E5-2620 v2, reads of 256 B: 1024 pages',
+  'Ivy Bridge E5-2620 v2, other socket, reads of 256 B: 1024 pages',
+];
+
+test('so do their larger requests, but for two points of reads of 256 bytes on Ivy Bridge, off by 8 % at most', () => {
+  const failed = failing(V2_SIZES.run(EFFORT));
+  expect(named(failed).filter((point) => !KNOWN_TO_FAIL.includes(point))).toEqual([]);
+  for (const { error } of failed) expect(Math.abs(error!)).toBeLessThanOrEqual(0.08);
 });
 
 test('superpages cost nothing up to 64 MB', () => {

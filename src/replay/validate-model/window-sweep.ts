@@ -4,11 +4,14 @@
  * and the mean time between requests are measured. The window grows over buffers of 4 MiB, each contiguous in IOVA.
  */
 import { PAGE_SHIFT } from '../../address.ts';
+import { assert } from '../../assert.ts';
 import type { LinkTiming } from '../../hw/device-link.ts';
+import { flightAndWireTicks } from '../../hw/link-round-trip.ts';
 import { DmaFlag } from '../../hw/unit.ts';
 import type { VtdConfig } from '../../hw/vtd/config.ts';
+import { ConfigError } from '../../input-error.ts';
 import { Random } from '../../random.ts';
-import { NEVER, nsFromTicks, TICKS_PER_NS } from '../../units.ts';
+import { NEVER, nsFromTicks, ticksFromNs } from '../../units.ts';
 import { BareTable, openBareUnit } from './bare-unit.ts';
 
 /** One point of a sweep: what the device does. */
@@ -18,7 +21,11 @@ export interface WindowPoint {
   readonly bytes: number;
   /** [4 KiB pages] */
   readonly windowPages: number;
-  /** Requests outstanding at most; left out: what the profile's device keeps at this size. */
+  /**
+   * Requests outstanding at most, each of as many TLPs as it needs; left out: what the profile's device keeps at this
+   * size. APPROX: each TLP's tag or credit comes back by itself, so a request of several may begin while the last of the
+   * one before are still under way.
+   */
   readonly outstanding?: number;
   /** Buffers are mapped by 2 MiB pages. */
   readonly superpages: boolean;
@@ -54,7 +61,10 @@ const BUFFER_PAGES = 1024;
 const TOP_PFN = 0xf_e000;
 const WARM_UP_SHARE = 0.2;
 
-/** Measures one point on a fresh unit. Deterministic in (config, point, effort). */
+/**
+ * Measures one point on a fresh unit. Deterministic in (config, point, effort). Throws ConfigError for a sweep that runs
+ * beyond the last tick.
+ */
 export function measureWindow(config: VtdConfig, point: WindowPoint, effort: SweepEffort): WindowMeasurement {
   const table = new BareTable();
   const pages = windowPages(point.windowPages);
@@ -62,12 +72,20 @@ export function measureWindow(config: VtdConfig, point: WindowPoint, effort: Swe
     if (!point.superpages) table.map(page, 0);
     else if (page % 512 === 0) table.map(page, 1);
   }
-  const unit = openBareUnit({ ...config, link: linkOf(config.link, point) }, [table], point.translating);
+  const unit = openBareUnit(configOf(config, point), [table], point.translating);
   const random = new Random(effort.seed);
   const { input, results: out } = unit.columns(BATCH_ROWS);
   input.bytes.fill(point.bytes);
   input.flags.fill(point.direction === 'write' ? DmaFlag.write : 0);
   const slots = Math.max(1, Math.floor(4096 / point.bytes));
+  const replay = (rows: number): void => {
+    if (unit.translate(input, 0, rows, NEVER, out) === rows) return;
+    const reason = `${effort.samples} requests a point at a window of ${point.windowPages} pages take more than 2.5 hours`;
+    throw new ConfigError({
+      source: 'window sweep',
+      reason: `${reason} of model time: shorter times, or less --samples`,
+    });
+  };
   let turn = 0;
   const place = (rows: number): void => {
     for (let row = 0; row < rows; row++) {
@@ -83,7 +101,7 @@ export function measureWindow(config: VtdConfig, point: WindowPoint, effort: Swe
   let startTick = 0;
   for (let done = 0; done < warmRows; done += BATCH_ROWS) {
     place(BATCH_ROWS);
-    unit.translate(input, 0, BATCH_ROWS, NEVER, out);
+    replay(BATCH_ROWS);
     startTick = out.issueTick[BATCH_ROWS - 1]!;
   }
   const before = unit.counters();
@@ -92,7 +110,7 @@ export function measureWindow(config: VtdConfig, point: WindowPoint, effort: Swe
   for (let done = 0; done < effort.samples; ) {
     const rows = Math.min(BATCH_ROWS, effort.samples - done);
     place(rows);
-    unit.translate(input, 0, rows, NEVER, out);
+    replay(rows);
     for (let row = 0; row < rows; row++) latencyTicks += out.doneTick[row]! - out.issueTick[row]!;
     endTick = out.issueTick[rows - 1]!;
     done += rows;
@@ -116,23 +134,29 @@ function windowPages(count: number): Int32Array {
   return pages;
 }
 
+/** The profile as the point wants it; an IOMMU that is off adds nothing, not even the time of a hit. */
+function configOf(config: VtdConfig, point: WindowPoint): VtdConfig {
+  const { translation } = config;
+  const link = linkOf(config.link, point);
+  return { ...config, link, translation: point.translating ? translation : { ...translation, hitTicks: 0 } };
+}
+
 /** The profile's device and link as the point wants them. */
 function linkOf(link: LinkTiming, point: WindowPoint): LinkTiming {
   let changed = link;
   if (point.outstanding !== undefined) {
-    const window = link.requestBytes.map(() => point.outstanding!);
-    changed = { ...changed, readWindow: window, writeWindow: window };
+    const limit = link.requestBytes.map(() => point.outstanding! * tlpsOf(link, point));
+    changed = { ...changed, readWindow: limit, writeWindow: limit };
   }
   if (point.readRoundTripNs !== undefined) {
-    const extra = point.readRoundTripNs * TICKS_PER_NS - roundTripTicks(link);
-    changed = { ...changed, memoryReadTicks: Math.max(0, Math.round(link.memoryReadTicks + extra)) };
+    const memoryReadTicks = ticksFromNs(point.readRoundTripNs) - flightAndWireTicks(link);
+    assert(memoryReadTicks >= 0, `a round trip of ${point.readRoundTripNs} ns is shorter than flight and wire`);
+    changed = { ...changed, memoryReadTicks };
   }
   return changed;
 }
 
-/** [ps] Round trip of a 64-byte read as the link has it. */
-function roundTripTicks(link: LinkTiming): number {
-  const up = Math.round((link.requestHeaderBytes + link.dllpBytes) * link.psPerByte);
-  const down = Math.round((64 + link.completionHeaderBytes + link.dllpBytes) * link.psPerByte);
-  return 2 * link.oneWayTicks + up + down + link.memoryReadTicks;
+/** TLPs of one request of the point. */
+function tlpsOf(link: LinkTiming, { direction, bytes }: WindowPoint): number {
+  return Math.ceil(bytes / (direction === 'read' ? link.maxReadRequestBytes : link.maxPayloadBytes));
 }
