@@ -1,7 +1,6 @@
 /** `validate-model`: the model against published measurements, or against a user's own. */
 import type { Command } from 'commander';
 import { ConfigError } from '../input-error.ts';
-import type { FitResult } from '../replay/validate-model/fit.ts';
 import type { ModelValidation } from '../replay/validate-model/result.ts';
 import { ExitCode } from './exit-code.ts';
 import { collect, parseCount, parseNames } from './pacing-option.ts';
@@ -51,9 +50,8 @@ export function registerValidateModel(program: Command, context: CommandContext)
       if (options.output !== undefined) {
         await pages.checkValidationFolder(options.output, { overwrite: options.force === true });
       }
-      const { validation, fit } = await validate(options);
-      if (fit !== undefined && options.format !== 'json') context.console.data(fitText(fit));
-      context.console.data(printed(validation, fit, options.format, pages));
+      const validation = await validate(options);
+      context.console.data(printed(validation, options.format, pages));
       if (options.output !== undefined) {
         const target = { overwrite: options.force === true };
         await pages.writeValidationFolder(validation, packageVersion(), options.output, target);
@@ -63,12 +61,7 @@ export function registerValidateModel(program: Command, context: CommandContext)
     });
 }
 
-interface Validated {
-  readonly validation: ModelValidation;
-  readonly fit?: FitResult;
-}
-
-async function validate(options: ValidateModelOptions): Promise<Validated> {
+async function validate(options: ValidateModelOptions): Promise<ModelValidation> {
   const effort = { seed: parseCount('--seed', options.seed), samples: parseCount('--samples', options.samples) };
   const { validateModel, validation } = await import('../replay/validate-model/validate-model.ts');
   if (options.table === undefined) {
@@ -76,34 +69,24 @@ async function validate(options: ValidateModelOptions): Promise<Validated> {
     if (stray !== undefined) {
       throw new ConfigError({ source: 'validate-model', reason: '--fit, --hw and --set need --table' });
     }
-    return { validation: validateModel(effort) };
+    return validateModel(effort);
   }
   const { readUserTable } = await import('../replay/validate-model/user-table.ts');
   const table = readUserTable(options.table);
   const target = { ...(options.hw === undefined ? {} : { profile: options.hw }), overrides: options.set };
   if (options.fit !== undefined) {
     const { fitUserTable } = await import('../replay/validate-model/fit.ts');
-    const fit = fitUserTable(table, parseNames('--fit', options.fit), target, effort);
-    return { validation: validation([fit.before], effort), fit };
+    const { before, fit } = fitUserTable(table, parseNames('--fit', options.fit), target, effort);
+    return { ...validation([before], effort), fit };
   }
   const { runUserTable } = await import('../replay/validate-model/user-run.ts');
-  return { validation: validation([runUserTable(table, target, effort)], effort) };
+  return validation([runUserTable(table, target, effort)], effort);
 }
 
 type Pages = typeof import('../report/validate-model/writer.ts');
 
-function printed(validation: ModelValidation, fit: FitResult | undefined, format: string, pages: Pages): string {
-  if (format === 'json') return JSON.stringify(fit === undefined ? validation : { ...validation, fit }, null, 2);
+function printed(validation: ModelValidation, format: string, pages: Pages): string {
+  if (format === 'json') return JSON.stringify(validation, null, 2);
   if (format === 'md') return pages.validationMarkdown(validation, packageVersion(), false);
   return pages.validationText(validation, packageVersion());
-}
-
-function fitText(fit: FitResult): string {
-  const percent = (share: number): string => `${(share * 100).toFixed(1)} %`;
-  return [
-    `Proposed values (root mean square error ${percent(fit.errorBefore)} before, ${percent(fit.errorAfter)} after):`,
-    ...fit.parameters.map(({ path, before, proposed, unit }) => `  ${path} = ${proposed} ${unit} (was ${before})`),
-    `Apply: ${fit.overrides.map((override) => `--set ${override}`).join(' ')}`,
-    '',
-  ].join('\n');
 }

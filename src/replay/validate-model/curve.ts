@@ -9,6 +9,8 @@ export interface CurveValue {
   /** [4 KiB pages] */
   readonly pages: number;
   readonly value: number;
+  /** [Gb/s] Payload rate that `value` was made of, where that was measured. */
+  readonly gbps?: number;
   /** [ns] Round trip of a 64-byte read to this window with the IOMMU off, where published. */
   readonly readRoundTripNs?: number;
   readonly tolerance?: Tolerance;
@@ -33,20 +35,23 @@ export interface Curve {
   readonly values: readonly CurveValue[];
 }
 
-/** Runs a curve; `toleranceOf` says what a value is allowed where it does not say so itself. */
+/**
+ * Runs a curve; `toleranceOf` says what a value is allowed where it does not say so itself. On a profile without an IOMMU
+ * (`bypass`) nothing is translated.
+ */
 export function runCurve(
   curve: Curve,
   toleranceOf: (value: CurveValue, curve: Curve) => Tolerance,
   effort: SweepEffort,
 ): ModelPoint[] {
-  const { config } = hardwareProfile(curve.profile, curve.overrides);
+  const { config, kind } = hardwareProfile(curve.profile, curve.overrides);
   return curve.values.map((value) => {
     const point: WindowPoint = {
       direction: curve.direction,
       bytes: curve.bytes,
       windowPages: value.pages,
       superpages: curve.superpages,
-      translating: true,
+      translating: kind === 'vtd',
       inTurn: curve.inTurn === true,
       ...(curve.outstanding === undefined ? {} : { outstanding: curve.outstanding }),
       ...(value.readRoundTripNs === undefined ? {} : { readRoundTripNs: value.readRoundTripNs }),
@@ -59,15 +64,21 @@ export function runCurve(
     return makePoint({
       series: curve.series,
       x: value.pages,
-      label: `${value.pages} pages`,
+      label: `${value.pages} pages${value.gbps === undefined ? '' : `, ${value.gbps} Gb/s`}`,
       unit: 'ns',
       published: value.value,
       modelled,
       tolerance: value.tolerance ?? toleranceOf(value, curve),
       use: curve.use,
       note: value.note,
+      rates: value.gbps === undefined ? undefined : ratesOf(value.gbps, curve.bytes, modelled),
     });
   });
+}
+
+/** [Gb/s] Rates of `bytes` each `intervalNs`: as measured, and modelled. */
+function ratesOf(publishedGbps: number, bytes: number, intervalNs: number) {
+  return { publishedGbps, modelledGbps: (bytes * 8) / intervalNs };
 }
 
 /** Values of a curve written as pairs of pages and value. */

@@ -1,141 +1,113 @@
 /**
- * Fits profile numbers to measured curves: a deterministic pattern search, one parameter after the other with halving
- * steps, over the mean square of the errors in units of their tolerance. It proposes values; it changes no profile.
+ * Fits profile numbers to measured curves: a pattern search over the root mean square of the errors, each in units of what
+ * its point is allowed. It proposes values; it changes no profile. A value that the profile refuses is as bad as can be.
  */
 import { mean, rootMeanSquare } from 'simple-statistics';
-import { hardwareProfile } from '../../hw/profiles/registry.ts';
 import { ConfigError } from '../../input-error.ts';
-import { nearestName } from '../../nearest-name.ts';
-import type { ModelPoint, ModelTable } from './result.ts';
-import { overridesOf, PENALTY, penaltyOverrides, profileNumber, runUserTable } from './user-run.ts';
+import { fitParameters } from './fit-parameter.ts';
+import { patternSearch } from './pattern-search.ts';
+import type { FittedParameter, ModelFit, ModelPoint, ModelTable } from './result.ts';
+import { profileWords, runUserTable, type UserTarget, userProfile } from './user-run.ts';
 import type { UserTable } from './user-table.ts';
 import type { SweepEffort } from './window-sweep.ts';
 
-/** One parameter of a fit. */
-export interface FittedParameter {
-  readonly path: string;
-  readonly before: number;
-  readonly proposed: number;
-  readonly unit: string;
-}
-
-/** Outcome of a fit. */
-export interface FitResult {
-  readonly parameters: readonly FittedParameter[];
-  /** Root mean square of relative errors, over points with a published value that is not 0. */
-  readonly errorBefore: number;
-  readonly errorAfter: number;
-  /** Overrides that apply the proposal. */
-  readonly overrides: readonly string[];
+/** The curves as the model has them without the fit, and the fit. */
+export interface FittedTable {
   readonly before: ModelTable;
-  readonly after: ModelTable;
+  readonly fit: ModelFit;
 }
 
-const FIRST_STEP = 0.25;
-const SMALLEST_STEP = 0.005;
-const MAX_ROUNDS = 40;
 /** Requests per point while searching. */
 const SEARCH_SAMPLES = 12_000;
+/** [share] A step of the search lowers the misfit by this at least. */
+const LEAST_STEP_GAIN = 0.0005;
+/** [share] A proposal does, and each value in it: less is noise of the seeded workload. */
+const LEAST_GAIN = 0.01;
 
-interface Parameter {
-  readonly path: string;
-  readonly whole: boolean;
-  readonly least: number;
-  readonly unit: string;
-  readonly start: number;
-}
-
-/** Fits `paths` (profile numbers, or `singleMissPenaltyNs`) to `table`; throws ConfigError for a path that is no number. */
+/**
+ * Fits `paths` (profile numbers, or `singleMissPenaltyNs`) to `table`. Throws ConfigError for a path that is no number,
+ * twice there, or part of another, and for what {@link runUserTable} refuses.
+ */
 export function fitUserTable(
   table: UserTable,
   paths: readonly string[],
-  { profile = table.profile, overrides = [] }: { readonly profile?: string; readonly overrides?: readonly string[] },
+  target: UserTarget,
   effort: SweepEffort,
-): FitResult {
-  const base = overridesOf(table, profile, overrides);
-  const parameters = paths.map((path) => parameter(path, profile, base));
-  const search: SweepEffort = { seed: effort.seed, samples: Math.min(effort.samples, SEARCH_SAMPLES) };
-  const overridesFor = (values: readonly number[]): string[] => [
-    ...overrides,
-    ...parameters.flatMap(({ path }, at) => assignment(path, values[at]!, profile)),
-  ];
-  const run = (values: readonly number[], at: SweepEffort): ModelTable =>
-    runUserTable(table, { profile, overrides: overridesFor(values) }, at);
-  const best = descend(parameters, (values) => cost(run(values, search).points));
-  const start = parameters.map((one) => one.start);
-  const before = run(start, effort);
-  const after = run(best, effort);
+): FittedTable {
+  const name = target.profile ?? table.profile;
+  const parameters = fitParameters(paths, name, userProfile(table, target));
+  const start: readonly number[] = parameters.map((one) => one.start);
+  const chosenTarget = (values: readonly number[]): UserTarget => ({
+    ...target,
+    overrides: [
+      ...(target.overrides ?? []),
+      ...parameters.flatMap((one, at) => (values[at] === one.start ? [] : one.overridesFor(values[at]!))),
+    ],
+  });
+  const before = runUserTable(table, target, effort);
+  const quick = { seed: effort.seed, samples: Math.min(effort.samples, SEARCH_SAMPLES) };
+  const costOf = (values: readonly number[]): number =>
+    misfitOrNone(() => runUserTable(table, chosenTarget(values), quick));
+  const found = patternSearch(parameters, costOf, { step: LEAST_STEP_GAIN, value: LEAST_GAIN });
+
+  const tried = runUserTable(table, chosenTarget(found.values), effort);
+  const improved = misfit(tried.points) < misfit(before.points) * (1 - LEAST_GAIN);
+  const values = improved ? found.values : start;
+  const fitted = parameters.map(({ path, unit, start: from }, at): FittedParameter => {
+    const state = found.states[at]!;
+    const known = { path, unit, before: from, proposed: values[at]! };
+    return { ...known, state: state !== 'moved' ? state : improved ? 'proposed' : 'kept' };
+  });
+  const chosen = chosenTarget(values);
+  const words = profileWords(name, userProfile(table, chosen).overrides);
+  const after = improved ? tried : before;
   return {
-    parameters: parameters.map(({ path, start: from, unit }, at) => ({
-      path,
-      before: from,
-      proposed: best[at]!,
-      unit,
-    })),
-    errorBefore: relativeError(before.points),
-    errorAfter: relativeError(after.points),
-    overrides: overridesFor(best),
     before,
-    after,
+    fit: {
+      parameters: fitted,
+      improved,
+      leastGainShare: LEAST_GAIN,
+      misfitBefore: misfit(before.points),
+      misfitAfter: misfit(after.points),
+      errorShareBefore: errorShare(before.points),
+      errorShareAfter: errorShare(after.points),
+      overrides: improved ? chosen.overrides! : [],
+      after: improved ? fittedTable(after, fitted, words) : after,
+    },
   };
 }
 
-/** Pattern search from the start values; returns the best values. */
-function descend(parameters: readonly Parameter[], costOf: (values: readonly number[]) => number): number[] {
-  let best = parameters.map(({ start }) => start);
-  let lowest = costOf(best);
-  let step = FIRST_STEP;
-  for (let round = 0; round < MAX_ROUNDS && step >= SMALLEST_STEP; round++) {
-    let moved = false;
-    for (const [at, one] of parameters.entries()) {
-      for (const direction of [1, -1]) {
-        const value = stepped(one, best[at]!, direction * step);
-        if (value === best[at]) continue;
-        const tried = best.with(at, value);
-        const found = costOf(tried);
-        if (found >= lowest) continue;
-        best = tried;
-        lowest = found;
-        moved = true;
-        break;
-      }
-    }
-    if (!moved) step /= 2;
+/** The table of proposed values; its points are no predictions any more. */
+function fittedTable(table: ModelTable, parameters: readonly FittedParameter[], profile: string): ModelTable {
+  const proposed = parameters.filter(({ state }) => state === 'proposed');
+  const what = proposed.map(({ path, proposed: to, before, unit }) => `${path} ${inUnit(to, unit)} (was ${before})`);
+  return {
+    ...table,
+    id: 'fitted',
+    title: `${table.title}, with the proposed values`,
+    role: 'report',
+    basis: `${profile}; fitted to these very curves: ${what.join(', ')}.`,
+    points: table.points.map((point) => ({ ...point, use: 'fitted' as const })),
+  };
+}
+
+function inUnit(value: number, unit: string): string {
+  return unit === '' ? String(value) : `${value} ${unit}`;
+}
+
+/** {@link misfit} of a table, infinite where its values are refused. */
+function misfitOrNone(run: () => ModelTable): number {
+  try {
+    return misfit(run().points);
+  } catch (error) {
+    if (error instanceof ConfigError) return Number.POSITIVE_INFINITY;
+    throw error;
   }
-  return best;
 }
 
-function stepped({ whole, least }: Parameter, from: number, share: number): number {
-  const wanted = from * (1 + share);
-  const moved = whole ? from + Math.sign(share) * Math.max(1, Math.round(Math.abs(wanted - from))) : round(wanted);
-  return Math.max(least, moved);
-}
-
-function parameter(path: string, profile: string, overrides: readonly string[]): Parameter {
-  if (path === PENALTY) {
-    const fixed = profileNumber(profile, overrides, 'translation.walkFixedNs');
-    const start = fixed + profileNumber(profile, overrides, 'translation.walkReadNs');
-    return { path, whole: false, least: 1, unit: 'ns', start };
-  }
-  const { numbers } = hardwareProfile(profile, overrides);
-  const found = numbers.find((number) => number.path === path);
-  if (typeof found?.value !== 'number') {
-    const known = [PENALTY, ...numbers.filter(({ value }) => typeof value === 'number').map((number) => number.path)];
-    const near = nearestName(path, known);
-    const hint = near === undefined ? `known: ${known.join(', ')}` : `did you mean '${near}'?`;
-    throw new ConfigError({ source: '--fit', reason: `'${path}' is no number of ${profile}, ${hint}` });
-  }
-  const whole = found.unit !== 'ns';
-  return { path, whole, least: whole ? 1 : 0, unit: found.unit, start: found.value };
-}
-
-function assignment(path: string, value: number, profile: string): string[] {
-  return path === PENALTY ? penaltyOverrides(profile, value) : [`${path}=${value}`];
-}
-
-/** Mean square of errors in units of what is allowed. */
-function cost(points: readonly ModelPoint[]): number {
-  return mean(points.map(({ error, tolerance }) => (error! / allowed(tolerance)) ** 2));
+/** Root mean square of errors in units of what is allowed. */
+function misfit(points: readonly ModelPoint[]): number {
+  return Math.sqrt(mean(points.map(({ error, tolerance }) => (error! / allowed(tolerance)) ** 2)));
 }
 
 function allowed(tolerance: ModelPoint['tolerance']): number {
@@ -143,13 +115,8 @@ function allowed(tolerance: ModelPoint['tolerance']): number {
   return tolerance?.kind === 'absolute' ? tolerance.amount : 1;
 }
 
-function relativeError(points: readonly ModelPoint[]): number {
-  const errors = points.flatMap(({ published, modelled }) =>
-    published === null || published === 0 || modelled === null ? [] : [(modelled - published) / published],
-  );
-  return errors.length === 0 ? 0 : rootMeanSquare(errors);
-}
-
-function round(value: number): number {
-  return Math.round(value * 100) / 100;
+/** [share] Root mean square of the relative errors, of points that have one. */
+function errorShare(points: readonly ModelPoint[]): number | null {
+  const errors = points.flatMap(({ error, tolerance }) => (tolerance?.kind === 'relative' ? [error!] : []));
+  return errors.length === 0 ? null : rootMeanSquare(errors);
 }

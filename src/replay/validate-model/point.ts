@@ -12,14 +12,16 @@ export interface PointSource {
   readonly tolerance: Tolerance;
   readonly use: ModelPoint['use'];
   readonly note?: string | undefined;
+  /** [Gb/s] Payload rates, where they were measured instead of times. */
+  readonly rates?: { readonly publishedGbps: number; readonly modelledGbps: number } | undefined;
 }
 
 /** A point that decides. */
 export function makePoint(from: PointSource): ModelPoint {
-  const { published, modelled, tolerance } = from;
+  const { published, modelled } = from;
+  const tolerance = meant(from);
   const difference = modelled - published;
-  const relative = tolerance.kind === 'relative';
-  const error = relative && published !== 0 ? difference / published : difference;
+  const error = tolerance.kind === 'relative' ? difference / published : difference;
   return {
     series: from.series,
     x: from.x ?? null,
@@ -31,6 +33,7 @@ export function makePoint(from: PointSource): ModelPoint {
     tolerance,
     pass: allows(tolerance, error, difference),
     use: from.use,
+    ...from.rates,
     ...(from.note === undefined ? {} : { note: from.note }),
   };
 }
@@ -44,7 +47,7 @@ export function reportedPoint(
   modelled: number,
   note?: string,
 ): ModelPoint {
-  const error = (modelled - published) / published;
+  const error = published === 0 ? null : (modelled - published) / Math.abs(published);
   const known = { series, x: null, label, unit, published, modelled, error, tolerance: null, pass: null };
   return { ...known, use: 'predicted', ...(note === undefined ? {} : { note }) };
 }
@@ -53,6 +56,12 @@ export function reportedPoint(
 export function modelPoint(series: string, label: string, unit: string, modelled: number, note?: string): ModelPoint {
   const known = { series, x: null, label, unit, published: null, modelled, error: null, tolerance: null, pass: null };
   return { ...known, use: 'predicted', ...(note === undefined ? {} : { note }) };
+}
+
+/** A share of 0 or of less says nothing: what it allows is counted in the unit of the value. */
+function meant({ published, tolerance }: PointSource): Tolerance {
+  if (tolerance.kind !== 'relative' || published > 0) return tolerance;
+  return { kind: 'absolute', amount: tolerance.share * Math.abs(published) };
 }
 
 function allows(tolerance: Tolerance, error: number, difference: number): boolean {

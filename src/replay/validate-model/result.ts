@@ -1,7 +1,7 @@
 /** What `validate-model` says: tables of points, each with what was published, what the model gives, and whether it holds. */
 
 /** Version of the JSON document. */
-export const VALIDATE_MODEL_SCHEMA_VERSION = 1;
+export const VALIDATE_MODEL_SCHEMA_VERSION = 2;
 
 /**
  * How a table counts: `gate` decides the exit code; `regression` too, but its numbers are inputs of the model;
@@ -35,6 +35,9 @@ export interface ModelPoint {
   readonly pass: boolean | null;
   /** What the point rests on: fitted to this very curve, or predicted. */
   readonly use: 'fitted' | 'predicted' | 'input';
+  /** [Gb/s] The same as payload rates, where those were measured; published, modelled and error are times all the same. */
+  readonly publishedGbps?: number;
+  readonly modelledGbps?: number;
   /** Why it does not hold, or what is missing, where that is known. */
   readonly note?: string;
 }
@@ -53,6 +56,40 @@ export interface ModelTable {
   readonly notes: readonly string[];
 }
 
+/** One parameter of a fit. */
+export interface FittedParameter {
+  /** Path in the hardware profile, or `singleMissPenaltyNs`. */
+  readonly path: string;
+  readonly unit: string;
+  readonly before: number;
+  /** `before` where nothing better was found. */
+  readonly proposed: number;
+  /**
+   * `proposed`: another value is better. `kept`: none is, or not by enough. `flat`: the curves do not depend on it near
+   * `before`. `refused`: the profile accepts no value near `before`.
+   */
+  readonly state: 'proposed' | 'kept' | 'flat' | 'refused';
+}
+
+/** Values of parameters that bring the model nearer to measured curves. */
+export interface ModelFit {
+  readonly parameters: readonly FittedParameter[];
+  /** Whether any value is proposed. */
+  readonly improved: boolean;
+  /** [share] By how much a proposal lowers `misfit` at least, or it is none. */
+  readonly leastGainShare: number;
+  /** Root mean square of the errors, each in units of what its point is allowed: what the search lowers. */
+  readonly misfitBefore: number;
+  readonly misfitAfter: number;
+  /** [share] Root mean square of relative errors, over the points with one; null where there is none. */
+  readonly errorShareBefore: number | null;
+  readonly errorShareAfter: number | null;
+  /** Overrides that apply the proposal, those of the command line among them: `path=value`. */
+  readonly overrides: readonly string[];
+  /** The curves with the proposed values. */
+  readonly after: ModelTable;
+}
+
 /** The whole run. */
 export interface ModelValidation {
   readonly schemaVersion: number;
@@ -62,6 +99,8 @@ export interface ModelValidation {
   /** Requests measured per point of a window sweep. */
   readonly samples: number;
   readonly tables: readonly ModelTable[];
+  /** Of `--fit`; `tables` and `pass` are those of the values before it. */
+  readonly fit?: ModelFit;
 }
 
 /** Points of a table that decide, and how many of them hold. */

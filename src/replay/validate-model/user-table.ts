@@ -4,54 +4,66 @@
  */
 import { readFileSync } from 'node:fs';
 import * as z from 'zod';
-import { decodeJson } from '../../decode.ts';
-import { InputError } from '../../input-error.ts';
+import { decodeJson, parseJson } from '../../decode.ts';
+import { ConfigError, InputError } from '../../input-error.ts';
+import { shareOfAdded } from './added-latency.ts';
 import type { Curve, CurveValue } from './curve.ts';
+import type { Tolerance } from './result.ts';
 
 /** Version of the file format. */
 export const USER_TABLE_SCHEMA_VERSION = 1;
 
-const positive = z.number().positive();
+/** [ns] Longest time: no DMA takes a millisecond, and millions of those are still exact in picoseconds. */
+const MOST_NS = 1_000_000;
+/** [Gb/s] Slowest and fastest rate. The slowest is 0.33 s for a page, so that times between requests are finite. */
+const LEAST_GBPS = 1e-4;
+const MOST_GBPS = 1e5;
 
-const point = z
-  .strictObject({
-    /** [4 KiB pages] Size of the window. */
-    pages: z.int().min(1).max(262_144),
-    /** Measured, in the curve's quantity. Added latency may come out a little below 0; nothing else may. */
-    value: z.number(),
-    /** [ns] Round trip of a 64-byte read to this window with the IOMMU off, where it is not the machine's. */
-    readRoundTripNs: positive.optional(),
-    /** Share of the value that the model may be off by; default: that of the published sweeps at this window. */
-    tolerance: positive.optional(),
-  })
-  .describe('one measured value');
+const time = z.number().positive().max(MOST_NS);
 
-const curve = z
-  .strictObject({
-    name: z.string().min(1),
-    direction: z.enum(['read', 'write']),
-    /** [bytes] Of one request. */
-    bytes: z.int().min(1).max(4096),
-    /** Requests outstanding at most; null or absent: what the profile's device keeps at this size. */
-    outstanding: z.int().min(1).max(4096).nullable().optional(),
-    superpages: z.boolean().default(false),
-    /** `random`: uniformly random pages of the window. `in-turn`: page after page. */
-    pattern: z.enum(['random', 'in-turn']).default('random'),
-    /**
-     * `ns-per-transaction`: mean time between requests. `gbps`: payload rate. `latency-ns`: mean latency.
-     * `added-latency-ns`: mean latency with the IOMMU on less off.
-     */
-    quantity: z.enum(['ns-per-transaction', 'gbps', 'latency-ns', 'added-latency-ns']),
-    points: z.array(point).min(1).max(200),
-  })
-  .check(({ value, issues }) => {
-    if (value.quantity === 'added-latency-ns') return;
-    for (const [at, { value: measured }] of value.points.entries()) {
-      if (measured > 0) continue;
-      issues.push({ code: 'custom', path: ['points', at, 'value'], message: 'not above 0', input: measured });
-    }
-  })
-  .describe('one sweep');
+/** One measured value; what values there are depends on the quantity. */
+function point(value: z.ZodNumber) {
+  return z
+    .strictObject({
+      /** [4 KiB pages] Size of the window. */
+      pages: z.int().min(1).max(262_144),
+      /** Measured, in the curve's quantity. */
+      value,
+      /** [ns] Round trip of a 64-byte read to this window with the IOMMU off, where it is not the machine's. */
+      readRoundTripNs: time.optional(),
+      /** Share of the value that the model may be off by; default: that of the published sweeps at this window. */
+      tolerance: z.number().positive().max(100).optional(),
+    })
+    .describe('one measured value');
+}
+
+/** One sweep of a quantity. */
+function curve<const Q extends readonly [string, ...string[]]>(quantities: Q, value: z.ZodNumber) {
+  return z
+    .strictObject({
+      name: z.string().min(1),
+      direction: z.enum(['read', 'write']),
+      /** [bytes] Of one request. */
+      bytes: z.int().min(1).max(4096),
+      /** Requests outstanding at most; null or absent: what the profile's device keeps at this size. */
+      outstanding: z.int().min(1).max(4096).nullable().optional(),
+      superpages: z.boolean().default(false),
+      /** `random`: uniformly random pages of the window. `in-turn`: page after page. */
+      pattern: z.enum(['random', 'in-turn']).default('random'),
+      quantity: z.enum(quantities),
+      points: z.array(point(value)).min(1).max(200),
+    })
+    .describe('one sweep');
+}
+
+const anyCurve = z.discriminatedUnion('quantity', [
+  /** [ns] Mean time between requests, or mean latency. */
+  curve(['ns-per-transaction', 'latency-ns'], time),
+  /** [Gb/s] Payload rate. */
+  curve(['gbps'], z.number().min(LEAST_GBPS).max(MOST_GBPS)),
+  /** [ns] Mean latency with the IOMMU on less off; noise may put it a little below 0. */
+  curve(['added-latency-ns'], z.number().min(-MOST_NS).max(MOST_NS)),
+]);
 
 /** Schema of the file. */
 export const USER_TABLE_SCHEMA = z.strictObject({
@@ -61,16 +73,17 @@ export const USER_TABLE_SCHEMA = z.strictObject({
   /** Hardware profile to start from; `--hw` overrules it. */
   profile: z.string().default('vtd-bdw'),
   /** [ns] What one IOTLB miss with warm paging-structure caches adds to a lone read. */
-  singleMissPenaltyNs: positive.optional(),
+  singleMissPenaltyNs: time.optional(),
   /** [ns] Round trip of a 64-byte read with the IOMMU off, data in the last-level cache. */
-  readRoundTripNs: positive.optional(),
+  readRoundTripNs: time.optional(),
   /** Further overrides of the profile, `path=value`. */
   set: z.array(z.string()).default([]),
-  curves: z.array(curve).min(1).max(100),
+  curves: z.array(anyCurve).min(1).max(100),
 });
 
-/** A decoded file. */
-export type UserTable = z.output<typeof USER_TABLE_SCHEMA>;
+/** A decoded file, and its name as the user gave it. */
+export type UserTable = z.output<typeof USER_TABLE_SCHEMA> & { readonly file: string };
+type UserCurve = UserTable['curves'][number];
 
 /** Reads a file; throws InputError for one that cannot be read and ConfigError for one that says something wrong. */
 export function readUserTable(file: string): UserTable {
@@ -78,9 +91,13 @@ export function readUserTable(file: string): UserTable {
   try {
     text = readFileSync(file, 'utf8');
   } catch (error) {
-    throw new InputError({ file, reason: (error as Error).message });
+    throw new InputError({ file, reason: `cannot be read (${(error as NodeJS.ErrnoException).code})` });
   }
-  return decodeJson(USER_TABLE_SCHEMA, text, file);
+  try {
+    return { ...decodeJson(USER_TABLE_SCHEMA, text, file), file };
+  } catch (error) {
+    throw error instanceof ConfigError ? withCurveName(error, text) : error;
+  }
 }
 
 /** JSON Schema of the file. */
@@ -94,7 +111,7 @@ export function curvesOf(table: UserTable, profile: string, overrides: readonly 
     series: one.name,
     profile,
     overrides,
-    quantity: one.quantity === 'gbps' || one.quantity === 'ns-per-transaction' ? 'interval' : latency(one.quantity),
+    quantity: QUANTITY[one.quantity],
     direction: one.direction,
     bytes: one.bytes,
     superpages: one.superpages,
@@ -104,14 +121,33 @@ export function curvesOf(table: UserTable, profile: string, overrides: readonly 
     values: one.points.map(
       (value): CurveValue => ({
         pages: value.pages,
-        value: one.quantity === 'gbps' ? (one.bytes * 8) / value.value : value.value,
+        ...(one.quantity === 'gbps'
+          ? { value: (one.bytes * 8) / value.value, gbps: value.value }
+          : { value: value.value }),
         ...(value.readRoundTripNs === undefined ? {} : { readRoundTripNs: value.readRoundTripNs }),
-        ...(value.tolerance === undefined ? {} : { tolerance: { kind: 'relative' as const, share: value.tolerance } }),
+        ...(value.tolerance === undefined ? {} : { tolerance: stated(one, value.value, value.tolerance) }),
       }),
     ),
   }));
 }
 
-function latency(quantity: 'latency-ns' | 'added-latency-ns'): 'latency' | 'added-latency' {
-  return quantity === 'latency-ns' ? 'latency' : 'added-latency';
+const QUANTITY = {
+  'ns-per-transaction': 'interval',
+  gbps: 'interval',
+  'latency-ns': 'latency',
+  'added-latency-ns': 'added-latency',
+} as const satisfies Record<UserCurve['quantity'], Curve['quantity']>;
+
+function stated({ quantity }: UserCurve, value: number, share: number): Tolerance {
+  return quantity === 'added-latency-ns' ? shareOfAdded(share, value) : { kind: 'relative', share };
+}
+
+/** The error of a place inside a curve, with the curve's name where it has one. */
+function withCurveName(error: ConfigError, text: string): ConfigError {
+  const at = /^curves\.(\d+)\b/.exec(error.path)?.[1];
+  if (at === undefined) return error;
+  const { curves } = parseJson(text) as { curves: readonly unknown[] };
+  const name = (curves[Number(at)] as { readonly name?: unknown } | null)?.name;
+  if (typeof name !== 'string' || name === '') return error;
+  return new ConfigError({ source: error.source, path: error.path, reason: `${error.reason} (curve '${name}')` });
 }

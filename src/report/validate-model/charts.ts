@@ -49,7 +49,7 @@ function row(series: string, point: ModelPoint, value: number | null, around: nu
     series,
     pages: point.x,
     value_ns: known,
-    lowest_ns: Math.max(0, known - around),
+    lowest_ns: known < 0 ? known - around : Math.max(0, known - around),
     highest_ns: known + around,
   };
 }

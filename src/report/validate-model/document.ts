@@ -1,22 +1,10 @@
 /** A model validation in words and tables. */
-import {
-  holds,
-  type ModelPoint,
-  type ModelTable,
-  type ModelValidation,
-  tally,
-} from '../../replay/validate-model/result.ts';
-import type { Badge, Chapter, ReportDocument, Section, Table, Tile } from '../document/block.ts';
+import { holds, type ModelValidation, tally } from '../../replay/validate-model/result.ts';
+import type { Badge, Chapter, ReportDocument, Table, Tile } from '../document/block.ts';
 import { figures, words } from '../document/block.ts';
-import { formatCount, formatQuotient, NOT_AVAILABLE, plural } from '../format.ts';
-import { tableCharts } from './charts.ts';
-
-const ROLE: Readonly<Record<ModelTable['role'], string>> = {
-  gate: 'gates',
-  regression: 'regression check',
-  report: 'reported',
-  unvalidated: 'UNVALIDATED',
-};
+import { formatCount, NOT_AVAILABLE, plural } from '../format.ts';
+import { fitSection } from './fit-section.ts';
+import { ROLE, shownTables, tableSection } from './table-section.ts';
 
 /** Builds the document. */
 export function validationDocument(validation: ModelValidation): ReportDocument {
@@ -63,7 +51,10 @@ function chapter(validation: ModelValidation, title: string): Chapter {
     answers: [],
     provenance: null,
     pacing: '',
-    sections: validation.tables.map(section),
+    sections: [
+      ...(validation.fit === undefined ? [] : [fitSection(validation.fit)]),
+      ...shownTables(validation).map(tableSection),
+    ],
   };
 }
 
@@ -111,89 +102,9 @@ function summaryTable(validation: ModelValidation): Table {
     kind: 'table',
     caption: 'Tables',
     columns: [words('table'), words('what'), words('role'), figures('points that hold')],
-    rows: validation.tables.map((table) => {
+    rows: shownTables(validation).map((table) => {
       const { decided, passed } = tally(table);
       return [table.id, table.title, ROLE[table.role], decided === 0 ? NOT_AVAILABLE : `${passed} of ${decided}`];
     }),
   };
-}
-
-function section(table: ModelTable): Section {
-  const { decided, passed } = tally(table);
-  const state = decided === 0 ? ROLE[table.role] : `${passed} of ${plural(decided, 'point')} hold`;
-  return {
-    id: table.id.toLowerCase(),
-    title: `${table.id} ${table.title}`,
-    blocks: [
-      {
-        kind: 'facts',
-        facts: [
-          { label: 'Result', value: `${state} (${ROLE[table.role]})` },
-          { label: 'Source', value: table.source },
-          { label: 'Basis', value: table.basis },
-        ],
-      },
-      { kind: 'charts', names: tableCharts(table).map(({ name }) => name) },
-      pointTable(table),
-      ...(table.notes.length === 0 ? [] : [{ kind: 'list' as const, items: table.notes }]),
-    ],
-  };
-}
-
-function pointTable(table: ModelTable): Table {
-  return {
-    kind: 'table',
-    caption: `Points of ${table.id}`,
-    columns: [
-      words('curve'),
-      words('point'),
-      figures('published'),
-      figures('modelled'),
-      figures('error'),
-      figures('allowed', { wideOnly: true }),
-      words('use', { wideOnly: true }),
-      words('result'),
-    ],
-    rows: table.points.map((point) => [
-      point.series,
-      point.label,
-      amount(point.published, point.unit),
-      amount(point.modelled, point.unit),
-      error(point),
-      tolerance(point),
-      point.use,
-      verdict(point),
-    ]),
-  };
-}
-
-function amount(value: number | null, unit: string): string {
-  return value === null ? NOT_AVAILABLE : `${formatQuotient(value)} ${unit}`;
-}
-
-function error({ error: value, tolerance: bound, unit }: ModelPoint): string {
-  if (value === null) return NOT_AVAILABLE;
-  const sign = value > 0 ? '+' : '';
-  if (bound === null || bound.kind === 'relative') return `${sign}${(value * 100).toFixed(1)} %`;
-  return `${sign}${formatQuotient(value)} ${unit}`;
-}
-
-function tolerance({ tolerance: bound, unit }: ModelPoint): string {
-  switch (bound?.kind) {
-    case undefined:
-      return NOT_AVAILABLE;
-    case 'relative':
-      return `± ${formatQuotient(bound.share * 100)} %`;
-    case 'absolute':
-      return `± ${formatQuotient(bound.amount)} ${unit}`;
-    case 'at-most':
-      return 'at most';
-    case 'at-least':
-      return 'at least';
-  }
-}
-
-function verdict({ pass, note }: ModelPoint): string {
-  const state = pass === null ? NOT_AVAILABLE : pass ? 'holds' : 'FAILS';
-  return note === undefined ? state : `${state}: ${note}`;
 }

@@ -5,6 +5,7 @@ import { reportText } from '../text.ts';
 import { checkRunFolder, REPORT_FORMATS, type WriteRunOptions, writeFiles } from '../writer.ts';
 import { tableCharts } from './charts.ts';
 import { validationDocument } from './document.ts';
+import { shownTables } from './table-section.ts';
 
 /** What is wrong with the folder or the formats is said before any work starts; throws ConfigError. */
 export const checkValidationFolder = checkRunFolder;
@@ -30,7 +31,7 @@ export async function validationFiles(
   toolVersion: string,
   formats: readonly string[] = REPORT_FORMATS,
 ): Promise<Map<string, string>> {
-  const charts = [validation.tables.flatMap(tableCharts)];
+  const charts = [shownTables(validation).flatMap(tableCharts)];
   const files = new Map<string, string>();
   if (formats.includes('html')) {
     const [{ chartFiles, pageCharts }, { reportHtml }] = await Promise.all([
@@ -66,6 +67,8 @@ export async function writeValidationFolder(
 }
 
 function model(validation: ModelValidation, toolVersion: string) {
-  const names = validation.tables.flatMap(tableCharts).map(({ name }) => ({ name }));
+  const names = shownTables(validation)
+    .flatMap(tableCharts)
+    .map(({ name }) => ({ name }));
   return { tool_version: toolVersion, cases: [{ charts: names }] };
 }
