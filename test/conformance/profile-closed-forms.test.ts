@@ -154,7 +154,9 @@ describe.each(PROFILES)('%s, saturated', (name) => {
     const walk = translation.walkFixedTicks + walkReads * translation.walkReadTicks;
     const busy = walk + translation.busyExtraTicks;
     const translated = hit ? translation.hitTicks : walk;
-    const roundTrip = form.up + config.link.oneWayTicks + translated + form.memory + form.hold;
+    // Further TLPs wait for the same translation, so each is away for less by what it came later.
+    const later = hit ? 0 : (form.tlps - 1) * form.interval;
+    const roundTrip = form.up + config.link.oneWayTicks + translated + form.memory + form.hold - later;
     const bounds = {
       link: Math.max(form.interval * form.tlps, form.down),
       window: (roundTrip * form.tlps) / form.window,

@@ -181,8 +181,8 @@ describe('measured curves of a user', () => {
     expect(around.map(({ pass }) => pass)).toEqual([true, true, true, true]);
     // Far from nothing on either side fails, and is said in ns.
     expect(added(-10, 12)).toMatchObject([
-      { pass: false, error: 12, tolerance: { kind: 'absolute', amount: 6 } },
-      { pass: false, error: -10, tolerance: { kind: 'absolute', amount: 3 } },
+      { pass: false, error: 11, tolerance: { kind: 'absolute', amount: 6 } },
+      { pass: false, error: -11, tolerance: { kind: 'absolute', amount: 3 } },
     ]);
   });
 
@@ -200,7 +200,7 @@ describe('measured curves of a user', () => {
     expect(allowed).toEqual([
       { kind: 'absolute', amount: 3 },
       { kind: 'relative', share: 0.1 },
-      { kind: 'absolute', amount: 35 },
+      { kind: 'absolute', amount: 30 },
       { kind: 'absolute', amount: 3 },
       { kind: 'relative', share: 0.2 },
       { kind: 'absolute', amount: 3 },

@@ -65,7 +65,7 @@ describe('the tight resource is named, and its bound is the throughput', () => {
    * walks and its own line at the port, or of issue.
    */
   test.each([
-    ['device window', (27 * 64) / (412e-9 + 2e-9), { bytes: 64, pages: 32 }],
+    ['device window', (27 * 64) / (412e-9 + 1e-9), { bytes: 64, pages: 32 }],
     ['memory port of walks', 64 / (46.1e-9 + 6.5e-9), { bytes: 64, pages: PAGES }],
     ['page walkers', (2 * 64) / (110e-9 + 180e-9), { bytes: 64, pages: PAGES, set: ['translation.walkers=2'] }],
     ['device link', 512 / 74.5e-9, { bytes: 512, pages: 32 }],
