@@ -64,7 +64,7 @@ export function parseCondition(text: string, source: string): Condition {
 }
 
 /** The limit as reports write it: 2.00 µs, +50.0 ns, −2.0 %. */
-export function formatLimit({ against, limit }: Condition, metric: string): string {
+export function formatLimit({ against, limit }: Pick<Condition, 'against' | 'limit'>, metric: string): string {
   switch (against) {
     case 'value':
       return formatMetric(metric, limit);

@@ -15,7 +15,7 @@ import {
 export type Direction = 'lower' | 'higher' | 'neutral';
 
 /** By the last key, of those whose unit does not tell. */
-const HIGHER: readonly string[] = ['iotlb_hit_share', 'hit_share', 'dma_per_s', 'throughput_ratio', 'hits'];
+const HIGHER: readonly string[] = ['iotlb_hit_share', 'hit_share', 'dma_per_s', 'throughput_ratio'];
 const LOWER: readonly string[] = [
   'translation_share',
   'invalidation_wait_share',
