@@ -1,5 +1,7 @@
 /** Run folders read back as reports: what commands that compare and judge start from. */
 import { statSync } from 'node:fs';
+import { join } from 'node:path';
+import { ZodError } from 'zod';
 import { ConfigError, InputError } from '../input-error.ts';
 import type { RunResult } from '../replay/protocol.ts';
 import { loadRun, RUN_FILE } from '../replay/run-folder.ts';
@@ -23,7 +25,12 @@ export function loadReport(folder: string): LoadedReport {
     return { run, model: reportSchema.parse(buildReport(run).model) };
   } catch (error) {
     if (error instanceof InputError || error instanceof ConfigError) throw error;
-    const reason = error instanceof Error ? error.message : String(error);
-    throw new InputError({ file: `${folder}/${RUN_FILE}`, reason: `holds no whole run: ${reason.split('\n', 1)[0]}` });
+    throw new InputError({ file: join(folder, RUN_FILE), reason: `holds no whole run: ${reasonOf(error)}` });
   }
+}
+
+function reasonOf(error: unknown): string {
+  if (!(error instanceof ZodError)) return error instanceof Error ? error.message : String(error);
+  const [issue] = error.issues;
+  return issue === undefined ? 'invalid' : `${issue.path.map(String).join('.')}: ${issue.message}`;
 }

@@ -53,6 +53,8 @@ function head(model: CompareModel): Head {
     badges.push({ text: 'different traces', tone: 'warn' });
   const across = [...new Set(cases.flatMap((one) => one.across))];
   if (across.length > 0) badges.push({ text: `paired across ${across.join(', ')}`, tone: 'plain' });
+  const alone = configuration.only_base.length;
+  if (alone > 0) badges.push({ text: `${plural(alone, 'case')} not in ${run.name}`, tone: 'warn' });
   if (!base.complete || !run.complete) badges.push({ text: 'incomplete', tone: 'bad' });
   const titles = new Map(cases.map(({ new_case, title }) => [new_case, title]));
   return { badges, sentence, checks: gateChecks(gates, (key) => titles.get(key ?? '') ?? key ?? 'any case') };

@@ -73,7 +73,8 @@ function mainClause({ cases, base, new: run }: Omit<CompareModel, 'sentence'>): 
   if (means.length === 0) return `No DMA was served in any of ${cases.length} cases.`;
   const [least, most] = [means[0]!, means[means.length - 1]!];
   const range = least === most ? timesText(least) : `${timesText(least)} to ${timesText(most)}`;
-  return `${run.name} serves a DMA in ${range} times the time of ${base.name}, over ${plural(cases.length, 'case')}.`;
+  const how = least === 1 && most === 1 ? 'the same mean time as' : `${range} times the time of`;
+  return `${run.name} serves a DMA in ${how} ${base.name}, over ${plural(cases.length, 'case')}.`;
 }
 
 function traceRemark({ base_workload: a, new_workload: b, relation, differs_in }: ComparedTrace): string[] {

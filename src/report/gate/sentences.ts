@@ -1,8 +1,8 @@
 /** Gates in words: one sentence a threshold, with value, limit and why it is there. */
 import type { Check } from '../document/block.ts';
-import { formatShare, plural, withSign } from '../format.ts';
+import { plural } from '../format.ts';
 import { formatLimit } from '../metrics/condition.ts';
-import { formatMetric, formatMetricChange } from '../metrics/direction.ts';
+import { formatMetric } from '../metrics/direction.ts';
 import type { GateRow } from './schema.ts';
 
 const MARKS = { pass: '✓', breach: '✗', unknown: '?' } as const;
@@ -21,7 +21,7 @@ export function gateSentence(gate: GateRow, where = ''): string {
   }
   const holds = (gate.must === 'hold') === (gate.verdict === 'pass');
   const is = gate.must === 'hold' ? (holds ? 'holds' : 'does not hold') : holds ? 'is met' : 'is not met';
-  return `\`${gate.condition}\` ${is}${place}: ${observation(gate)}; limit ${formatLimit(gate, gate.metric)}.${because}`;
+  return `\`${gate.condition}\` ${is}${place}: ${observation(gate)}; ${limitOf(gate)}.${because}`;
 }
 
 /** The gates of a comparison: conditions that no case breaches take one line each. */
@@ -58,14 +58,25 @@ export function gateTally(gates: readonly GateRow[], noun = 'threshold'): string
   return parts.join(', ');
 }
 
-function observation({ against, metric, value, base, observed }: GateRow): string {
-  const seen = formatMetric(metric, value);
-  if (against === 'value') return seen;
-  const both = `${seen} against ${formatMetric(metric, base)}`;
+function observation(gate: GateRow): string {
+  const { against, metric, value, base, observed } = gate;
+  if (against === 'value') return formatMetric(metric, value);
+  const both = `${formatMetric(metric, value)} against ${formatMetric(metric, base)}`;
   if (observed === null) return `${both}, from nothing`;
-  const change =
-    against === 'change' ? formatMetricChange(metric, observed) : withSign(observed, formatShare(Math.abs(observed)));
-  return observed === 0 ? `${both}, no change` : `${both}, ${change}`;
+  return `${both}, ${observed === 0 ? 'no change' : seen(gate, observed)}`;
+}
+
+/** The limit, and on which side of it the value is where both read the same. */
+function limitOf(gate: GateRow): string {
+  const { observed, limit, metric } = gate;
+  const text = formatLimit(gate, metric);
+  if (observed === null || observed === limit || seen(gate, observed) !== text) return `limit ${text}`;
+  return `limit ${text} (just ${observed < limit ? 'below' : 'above'} it)`;
+}
+
+/** What the condition looked at, written as its limit is. */
+function seen({ against, metric }: GateRow, observed: number): string {
+  return formatLimit({ against, limit: observed }, metric);
 }
 
 /** A reason as a sentence of its own. */

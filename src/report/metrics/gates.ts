@@ -9,7 +9,7 @@ import { matchesFilter, type Threshold } from './thresholds.ts';
 
 /** One threshold in one case. */
 export interface Gate {
-  /** Key of the case: of the run, or of the base when only that has it; null when there is none. */
+  /** Key of the case; null when an incomplete run has none that was meant. */
   readonly case: string | null;
   /** What was asked, with its limit in the unit of the metric. */
   readonly condition: Condition;
@@ -31,9 +31,9 @@ export interface Gate {
 }
 
 /**
- * Every threshold in every case that it is about, in the order of the thresholds. `pairing` says which case of the base
- * belongs to which of the run; a case of the base that the run does not have makes thresholds on changes unknown. Throws
- * {@link ConfigError} for a metric that no case has, a threshold about no case, and a change without a base.
+ * Every threshold in every case of the run that it is about, in the order of the thresholds. `pairing` says which case of
+ * the base belongs to which of the run. Throws {@link ConfigError} for a metric that no case has, a threshold about no
+ * case, and a change without a base.
  */
 export function evaluateGates(thresholds: readonly Threshold[], run: ReportModel, pairing?: Pairing): Gate[] {
   const known = new Map<ReportCase, CaseMetrics>();
@@ -61,16 +61,14 @@ function gatesOf(threshold: Threshold, run: ReportModel, pairing: Pairing | unde
     });
   }
   const cases = run.cases.filter((one) => isAbout(threshold, one));
-  const lost = needsBase(condition) ? (pairing?.onlyBase.filter((one) => isAbout(threshold, one)) ?? []) : [];
-  if (cases.length + lost.length === 0) {
+  if (cases.length === 0) {
     if (run.complete) throw new ConfigError({ source, reason: `'${condition.text}' is about no case of the run` });
-    return [unknownGate(threshold, null, 'the run is incomplete and has no such case')];
+    return [lostGate(threshold)];
   }
-  const seen: Gate[] = cases.map((one) => {
+  return cases.map((one) => {
     const base = pairing?.pairs.find((pair) => pair.run === one)?.base;
     return gateOf(threshold, one, base, run, metricsOf);
   });
-  return [...seen, ...lost.map(({ key }) => unknownGate(threshold, key, 'the run does not have this case'))];
 }
 
 function isAbout({ workload, hardware, kernel }: Threshold, one: ReportCase): boolean {
@@ -130,10 +128,11 @@ function resolveHere(
   return resolveMetric(name, [...anywhere], source);
 }
 
-function unknownGate(threshold: Threshold, key: string | null, unknownBecause: string): Gate {
+/** What is asked of cases that an incomplete run does not have. */
+function lostGate(threshold: Threshold): Gate {
   const { condition, required } = threshold;
   return {
-    case: key,
+    case: null,
     condition,
     required,
     metric: condition.metric,
@@ -141,7 +140,7 @@ function unknownGate(threshold: Threshold, key: string | null, unknownBecause: s
     base: null,
     observed: null,
     verdict: 'unknown',
-    unknownBecause,
+    unknownBecause: 'the run is incomplete and has no such case',
     ...becauseOf(threshold),
   };
 }

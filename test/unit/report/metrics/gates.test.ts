@@ -167,16 +167,6 @@ describe('gates', () => {
     expect(allPass(gates)).toBe(false);
   });
 
-  test('a case that only the base has makes a change unknown, and a value none', () => {
-    const none = { ...report(), cases: [] };
-    const [key] = report().cases.map((one) => one.key);
-    const changes = against(failOnThresholds(['faulted_dma > +0%']), none, report());
-    expect(changes).toMatchObject([
-      { case: key, verdict: 'unknown', unknownBecause: 'the run does not have this case' },
-    ]);
-    expect(() => against(failOnThresholds(['faulted_dma > 0']), none, report())).toThrow(/is about no case of the run/);
-  });
-
   test('an incomplete run without a case that is asked for is unknown, not bad usage', () => {
     const none = { ...report(), cases: [], complete: false };
     expect(evaluateGates(failOnThresholds(['faulted_dma > 0']), none)).toMatchObject([
