@@ -28,6 +28,7 @@ code,.code{font-family:${MONO};font-size:.9em}
 .subtitle{color:var(--muted);margin-top:4px}
 .verdict{margin-top:18px;padding:16px 18px;background:var(--panel);border-radius:10px;border-left:4px solid var(--green)}
 .verdict.warn{border-left-color:var(--orange)}
+.verdict.plain{border-left-color:var(--grey)}
 .verdict.bad{border-left-color:var(--vermillion)}
 .verdict p{font-size:17px;line-height:1.5;max-width:80ch}
 .badges{display:flex;flex-wrap:wrap;gap:6px 16px;margin:0 0 8px;padding:0;list-style:none;font-size:13px;font-weight:600}

@@ -91,7 +91,7 @@ function headHtml({ badges, sentence, checks }: Head): string {
 
 /** States and a sentence; the worst state colours the bar. */
 function verdictHtml(badges: readonly Badge[], sentence: string, more = ''): string {
-  const worst = ['bad', 'warn'].find((tone) => badges.some((badge) => badge.tone === tone)) ?? 'good';
+  const worst = ['bad', 'warn', 'good'].find((tone) => badges.some((badge) => badge.tone === tone)) ?? 'plain';
   const list = badges.map((badge) => `<li class="${badge.tone}">${inlineHtml(badge.text)}</li>`);
   return `<div class="verdict ${worst}"><ul class="badges" aria-label="State">${list.join('')}</ul><p>${inlineHtml(sentence)}</p>${more}</div>`;
 }

@@ -1,6 +1,7 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { caseMetrics } from '../../../../src/report/metrics/case-metrics.ts';
 import { conditionHolds, formatLimit, parseCondition } from '../../../../src/report/metrics/condition.ts';
@@ -222,4 +223,34 @@ describe('gates', () => {
 test('threshold files have the published JSON Schema', () => {
   const published = readFileSync(new URL('../../../../docs/thresholds.schema.json', import.meta.url), 'utf8');
   expect(JSON.parse(published)).toEqual(JSON.parse(JSON.stringify(thresholdsJsonSchema())));
+});
+
+describe('docs/gates.md', () => {
+  const doc = readFileSync(new URL('../../../../docs/gates.md', import.meta.url), 'utf8');
+  const names = [...caseMetrics(report().cases[0]!).keys()];
+  const blocks = [...doc.matchAll(/```(\w*)\n(.*?)```/gs)].map(([, language, text]) => ({ language, text: text! }));
+
+  test('names metrics that there are', () => {
+    const listed = blocks
+      .find(({ text }) => text.startsWith('headline.'))!
+      .text.trim()
+      .split('\n');
+    expect(listed.length).toBeGreaterThan(4);
+    for (const name of listed) expect(names, name).toContain(name);
+  });
+
+  test('shows conditions that can be meant', () => {
+    const conditions = [...doc.matchAll(/`([\w.]+ (?:[<>]=?|[!=]=) [+-]?\d\S*)`/g)].map(([, text]) => text!);
+    expect(conditions.length).toBeGreaterThan(5);
+    for (const text of conditions) {
+      expect(names).toContain(resolveMetric(parseCondition(text, 'docs/gates.md').metric, names, 'docs/gates.md'));
+    }
+  });
+
+  test('shows a threshold file that is one, as is the example beside it', () => {
+    const shown = blocks.find(({ language }) => language === 'json')!.text;
+    expect(readThresholds(fileOf(JSON.parse(shown)))).toHaveLength(2);
+    const example = new URL('../../../../docs/thresholds.example.json', import.meta.url);
+    expect(readThresholds(fileURLToPath(example))).toHaveLength(4);
+  });
 });
