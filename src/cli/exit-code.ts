@@ -9,7 +9,7 @@ export const ExitCode = {
   input: 3,
   /** Incomplete: shards or jobs are missing. */
   incomplete: 4,
-  /** A threshold was breached. */
+  /** A threshold was breached, or could not be evaluated: nothing shows that it was kept. */
   threshold: 99,
   /** Interrupted; a partial result is marked incomplete. */
   interrupted: 130,

@@ -2,9 +2,11 @@
 import { Command, CommanderError } from 'commander';
 import { ConfigError, InputError } from '../input-error.ts';
 import { registerBundleCommands } from './bundle-commands.ts';
+import { registerCompare } from './compare-command.ts';
 import { registerConform } from './conform-command.ts';
 import { type Console, processConsole } from './console.ts';
 import { ExitCode } from './exit-code.ts';
+import { registerGate } from './gate-command.ts';
 import { registerImport } from './import-command.ts';
 import { registerProfiles } from './profiles-command.ts';
 import { registerReplace } from './replace-command.ts';
@@ -49,6 +51,8 @@ export async function runProgram(args: readonly string[], console?: Console): Pr
   registerBundleCommands(program, context);
   registerRun(program, context);
   registerReplace(program, context);
+  registerCompare(program, context);
+  registerGate(program, context);
   registerReport(program, context);
   registerVerify(program, context);
   registerValidateModel(program, context);

@@ -99,3 +99,8 @@ export function formatQuotient(value: number | null): string {
 export function plural(count: number, noun: string, nouns = `${noun}s`): string {
   return `${formatCount(count)} ${count === 1 ? noun : nouns}`;
 }
+
+/** `text` of a magnitude with the sign of `value`: a change; nothing has no sign. */
+export function withSign(value: number, text: string): string {
+  return value === 0 ? text : `${value > 0 ? '+' : '−'}${text}`;
+}

@@ -1,5 +1,5 @@
 /** Blocks of a report as HTML. Every text goes through {@link escapeHtml}. */
-import type { Block, Column, Fact, Table } from './document/block.ts';
+import type { Block, Check, Column, Fact, Table } from './document/block.ts';
 import { escapeHtml } from './escape-html.ts';
 import { plural } from './format.ts';
 
@@ -26,6 +26,8 @@ export function blockHtml(block: Block, charts: ReadonlyMap<string, PageChart>):
       return `<p>${inlineHtml(block.text)}</p>`;
     case 'list':
       return `<ul>${block.items.map((item) => `<li>${inlineHtml(item)}</li>`).join('')}</ul>`;
+    case 'checks':
+      return checksHtml(block.checks);
     case 'facts':
       return factsHtml(block.facts);
     case 'table':
@@ -37,6 +39,16 @@ export function blockHtml(block: Block, charts: ReadonlyMap<string, PageChart>):
       return drawn.length === 0 ? '' : `<div class="charts">${drawn.map(chartHtml).join('\n')}</div>`;
     }
   }
+}
+
+const CHECK_CLASS = { '✓': 'good', '✗': 'bad', '?': 'warn' } as const;
+
+/** Conditions with their marks. */
+export function checksHtml(checks: readonly Check[]): string {
+  const items = checks.map(
+    ({ mark, text }) => `<li class="${CHECK_CLASS[mark]}"><span>${mark}</span><div>${inlineHtml(text)}</div></li>`,
+  );
+  return `<ul class="checks">${items.join('')}</ul>`;
 }
 
 function factsHtml(facts: readonly Fact[]): string {

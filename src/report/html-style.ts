@@ -28,6 +28,7 @@ code,.code{font-family:${MONO};font-size:.9em}
 .subtitle{color:var(--muted);margin-top:4px}
 .verdict{margin-top:18px;padding:16px 18px;background:var(--panel);border-radius:10px;border-left:4px solid var(--green)}
 .verdict.warn{border-left-color:var(--orange)}
+.verdict.plain{border-left-color:var(--grey)}
 .verdict.bad{border-left-color:var(--vermillion)}
 .verdict p{font-size:17px;line-height:1.5;max-width:80ch}
 .badges{display:flex;flex-wrap:wrap;gap:6px 16px;margin:0 0 8px;padding:0;list-style:none;font-size:13px;font-weight:600}
@@ -36,6 +37,12 @@ code,.code{font-family:${MONO};font-size:.9em}
 .badges .good::before{background:var(--green)}
 .badges .warn::before{background:var(--orange);border-radius:2px}
 .badges .bad::before{background:var(--vermillion);border-radius:0;transform:rotate(45deg)}
+.checks{margin:12px 0 0;padding:0;list-style:none;font-size:15px}
+.checks li{display:grid;grid-template-columns:1.3em minmax(0,1fr);padding:2px 0;max-width:90ch;overflow-wrap:anywhere}
+.checks li>span{font-weight:700}
+.checks .good>span{color:var(--green)}
+.checks .warn>span{color:var(--orange)}
+.checks .bad>span{color:var(--vermillion)}
 .tiles{display:flex;flex-wrap:wrap;gap:1px;margin:18px 0 0;background:var(--rule);border:1px solid var(--rule);border-radius:10px;overflow:hidden}
 .tile{background:var(--surface);padding:13px 16px 14px;min-width:0;flex:1 1 18%}
 .tiles:has(>:nth-child(6):last-child) .tile{flex-basis:30%}

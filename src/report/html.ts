@@ -2,9 +2,9 @@
  * `index.html`: one file without script and without network, readable as it is. A content security policy in the page
  * itself makes that a guarantee. Charts are inline SVG in two widths; the style sheet shows the one that fits.
  */
-import type { Chapter, ReportDocument, Section } from './document/block.ts';
+import type { Badge, Chapter, Head, ReportDocument, Section } from './document/block.ts';
 import { escapeHtml } from './escape-html.ts';
-import { blockHtml, inlineHtml, type PageChart } from './html-blocks.ts';
+import { blockHtml, checksHtml, inlineHtml, type PageChart } from './html-blocks.ts';
 import { pageStyle } from './html-style.ts';
 import { PALETTE_NAME } from './palette.ts';
 import type { ReportModel } from './schema/report.ts';
@@ -26,10 +26,14 @@ export function reportHtml(
   charts: readonly ReadonlyMap<string, PageChart>[],
   formats: readonly string[],
 ): string {
-  const single = document.chapters.length === 1;
+  const single = document.chapters.length === 1 && document.head === undefined;
   const overview = document.overview.map((block) => blockHtml(block, new Map())).join('\n');
   const chapters = document.chapters.map((chapter, index) =>
-    chapterHtml(chapter, charts[index] ?? new Map(), single ? '' : `case${index + 1}-`, single ? overview : ''),
+    chapterHtml(chapter, charts[index] ?? new Map(), {
+      prefix: single ? '' : `case${index + 1}-`,
+      overview: single ? overview : '',
+      lastSection: document.modelCard.title,
+    }),
   );
   return `<!doctype html>
 <html lang="en">
@@ -73,19 +77,31 @@ function overviewHtml(document: ReportDocument, overview: string): string {
       `<li><a href="#case${index + 1}">${escapeHtml(chapter.title)}, ${escapeHtml(chapter.subtitle)}</a></li>`,
   );
   const contents =
-    links.length === 0 ? '' : `<nav class="contents" aria-label="Cases"><ul>${links.join('')}</ul></nav>`;
-  return `<section class="part overview"><h1>${escapeHtml(document.title)}</h1>${overview}${contents}</section>`;
+    links.length === 0 || (links.length === 1 && document.head !== undefined)
+      ? ''
+      : `<nav class="contents" aria-label="Cases"><ul>${links.join('')}</ul></nav>`;
+  const head = document.head === undefined ? '' : headHtml(document.head);
+  return `<section class="part overview"><h1>${escapeHtml(document.title)}</h1>${head}${overview}${contents}</section>`;
+}
+
+/** Verdict bar of a whole report, with its conditions. */
+function headHtml({ badges, sentence, checks }: Head): string {
+  return verdictHtml(badges, sentence, checks.length === 0 ? '' : checksHtml(checks));
+}
+
+/** States and a sentence; the worst state colours the bar. */
+function verdictHtml(badges: readonly Badge[], sentence: string, more = ''): string {
+  const worst = ['bad', 'warn', 'good'].find((tone) => badges.some((badge) => badge.tone === tone)) ?? 'plain';
+  const list = badges.map((badge) => `<li class="${badge.tone}">${inlineHtml(badge.text)}</li>`);
+  return `<div class="verdict ${worst}"><ul class="badges" aria-label="State">${list.join('')}</ul><p>${inlineHtml(sentence)}</p>${more}</div>`;
 }
 
 function chapterHtml(
   chapter: Chapter,
   charts: ReadonlyMap<string, PageChart>,
-  prefix: string,
-  overview: string,
+  { prefix, overview, lastSection }: { prefix: string; overview: string; lastSection: string },
 ): string {
   const level = prefix === '' ? 'h1' : 'h2';
-  const worst = ['bad', 'warn'].find((tone) => chapter.badges.some((badge) => badge.tone === tone)) ?? 'good';
-  const list = chapter.badges.map((badge) => `<li class="${badge.tone}">${inlineHtml(badge.text)}</li>`);
   const tiles = chapter.tiles.map(
     (tile) =>
       `<div class="tile${tile.alert ? ' alert' : ''}"><dt>${escapeHtml(tile.label)}</dt><dd class="value">${inlineHtml(tile.value)}</dd><dd class="detail">${inlineHtml(tile.detail)}</dd></div>`,
@@ -99,12 +115,12 @@ function chapterHtml(
   );
   return `<article class="chapter" id="${prefix.replace(/-$/, '') || 'run'}">
 <div class="chapter-head"><${level}>${escapeHtml(chapter.title)}</${level}><p class="subtitle">${escapeHtml(chapter.subtitle)}</p></div>
-<div class="verdict ${worst}"><ul class="badges" aria-label="State">${list.join('')}</ul><p>${inlineHtml(chapter.sentence)}</p></div>
+${verdictHtml(chapter.badges, chapter.sentence)}
 ${overview === '' ? '' : `<div class="overview">${overview}</div>`}
 <dl class="tiles">${tiles.join('\n')}</dl>
 <dl class="answers">${answers.join('\n')}</dl>
 ${provenanceHtml(chapter)}
-<nav class="contents" aria-label="Sections"><ul>${contents.join('')}<li><a href="#model-card">Model card</a></li></ul></nav>
+<nav class="contents" aria-label="Sections"><ul>${contents.join('')}<li><a href="#model-card">${escapeHtml(lastSection)}</a></li></ul></nav>
 ${chapter.sections.map((section) => sectionHtml(section, charts, prefix, prefix === '' ? 2 : 3)).join('\n')}
 </article>`;
 }

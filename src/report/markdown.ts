@@ -1,5 +1,5 @@
 /** `report.md`: the report for pull requests and job summaries (GitHub flavoured Markdown); charts are linked. */
-import type { Block, Chapter, ReportDocument, Section, Table } from './document/block.ts';
+import type { Block, Chapter, Check, Head, ReportDocument, Section, Table } from './document/block.ts';
 import { plural } from './format.ts';
 import type { ReportModel } from './schema/report.ts';
 
@@ -15,19 +15,34 @@ export function reportMarkdown(model: MarkdownModel, document: ReportDocument, c
     `# ${escapeMarkdown(document.title)}`,
     `iommu-replay ${model.tool_version}, ${document.label ?? 'run report'}`,
   ];
+  if (document.head !== undefined) parts.push(headMarkdown(document.head));
   for (const block of document.overview) parts.push(blockMarkdown(block, ''));
   for (const [index, chapter] of document.chapters.entries()) {
     const prefix = several ? `case${index + 1}-` : '';
     const names = new Set(chartLinks ? model.cases[index]!.charts.map(({ name }) => name) : []);
-    parts.push(chapterMarkdown(chapter, several, prefix, names));
+    parts.push(chapterMarkdown(chapter, several || document.head !== undefined, prefix, names));
   }
   parts.push(sectionMarkdown(document.modelCard, '', new Set()));
   return `${parts.filter((part) => part !== '').join('\n\n')}\n`;
 }
 
-function chapterMarkdown(chapter: Chapter, several: boolean, prefix: string, charts: ReadonlySet<string>): string {
+function headMarkdown({ badges, sentence, checks }: Head): string {
   return [
-    several ? `# ${escapeMarkdown(chapter.title)}` : '',
+    `**${badges.map((badge) => escapeMarkdown(badge.text)).join(' · ')}**`,
+    escapeMarkdown(sentence),
+    checksMarkdown(checks),
+  ]
+    .filter((part) => part !== '')
+    .join('\n\n');
+}
+
+function checksMarkdown(checks: readonly Check[]): string {
+  return checks.map(({ mark, text }) => `- ${mark} ${escapeMarkdown(text)}`).join('\n');
+}
+
+function chapterMarkdown(chapter: Chapter, titled: boolean, prefix: string, charts: ReadonlySet<string>): string {
+  return [
+    titled ? `# ${escapeMarkdown(chapter.title)}` : '',
     `**${chapter.badges.map((badge) => badge.text).join(' · ')}** (${escapeMarkdown(chapter.subtitle)})`,
     escapeMarkdown(chapter.sentence),
     tableMarkdown({
@@ -58,6 +73,8 @@ function blockMarkdown(block: Block, prefix: string, charts: ReadonlySet<string>
       return escapeMarkdown(block.text);
     case 'list':
       return block.items.map((item) => `- ${escapeMarkdown(item)}`).join('\n');
+    case 'checks':
+      return checksMarkdown(block.checks);
     case 'facts':
       return block.facts
         .map(
@@ -103,8 +120,18 @@ function codeSpan(text: string): string {
     .replace(/\s*\n\s*/g, ' ')}\``;
 }
 
+/** A code span of one back quote a side, as Markdown reads it: nothing in it is markup. */
+const CODE_SPAN = /((?<!`)`[^`\n]+`(?!`))/;
+
 /** Keeps recorded text from being read as markup; back quotes stay, they are the report's own code spans. */
 function escapeMarkdown(text: string): string {
+  return text
+    .split(CODE_SPAN)
+    .map((part, index) => (index % 2 === 1 ? part.replaceAll('|', '\\|') : escapeWords(part)))
+    .join('');
+}
+
+function escapeWords(text: string): string {
   return text
     .replace(/[\\*_[\]|#]/g, '\\$&')
     .replaceAll('<', '&lt;')

@@ -1,5 +1,5 @@
 /** `report.txt`: the report for mailing lists and terminals, at most 72 columns, no colour. */
-import type { Block, Chapter, Column, Fact, ReportDocument, Section, Table } from './document/block.ts';
+import type { Block, Chapter, Check, Column, Fact, Head, ReportDocument, Section, Table } from './document/block.ts';
 import { plural } from './format.ts';
 import type { ReportModel } from './schema/report.ts';
 import { padCell, wrapText } from './text-layout.ts';
@@ -17,6 +17,7 @@ const MIN_WORDS_COLUMN = 9;
 /** The report as lines of at most {@link TEXT_COLUMNS} characters; charts are left out. */
 export function reportText(model: Pick<ReportModel, 'tool_version'>, document: ReportDocument): string {
   const lines = [`iommu-replay ${model.tool_version}: ${document.label ?? 'run report'}`, ''];
+  if (document.head !== undefined) lines.push(...headLines(document.head));
   for (const block of document.overview) lines.push(...blockLines(block));
   for (const chapter of document.chapters) lines.push(...chapterLines(chapter));
   lines.push(...sectionLines(document.modelCard));
@@ -25,6 +26,22 @@ export function reportText(model: Pick<ReportModel, 'tool_version'>, document: R
     .join('\n')
     .replace(/\n{3,}/g, '\n\n')
     .trimEnd()}\n`;
+}
+
+function headLines({ badges, sentence, checks }: Head): string[] {
+  return [
+    ...wrapText(badges.map(({ text }) => text).join(', '), TEXT_COLUMNS),
+    ...wrapText(sentence, TEXT_COLUMNS),
+    '',
+    ...checkLines(checks),
+    '',
+  ];
+}
+
+function checkLines(checks: readonly Check[]): string[] {
+  return checks.flatMap(({ mark, text }) =>
+    wrapText(text, TEXT_COLUMNS - 2).map((line, i) => `${i === 0 ? mark : ' '} ${line}`),
+  );
 }
 
 function chapterLines(chapter: Chapter): string[] {
@@ -67,6 +84,8 @@ function blockLines(block: Block): string[] {
         ),
         '',
       ];
+    case 'checks':
+      return [...checkLines(block.checks), ''];
     case 'facts':
       return [...factLines(block.facts), ''];
     case 'table':

@@ -125,7 +125,7 @@ export async function checkRunFolder(
 }
 
 /** Files by which a folder is known to hold a report, a study or a validation. */
-const REPORT_FILE = /^(run\.json|index\.html|(report|study|model-validation)\.(json|txt|md))$/;
+const REPORT_FILE = /^(run\.json|index\.html|(report|study|model-validation|compare)\.(json|txt|md))$/;
 
 /** Throws {@link ConfigError} when the folder, or the nearest one above it that exists, may not be written. */
 async function checkWritable(directory: string): Promise<void> {

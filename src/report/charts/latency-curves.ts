@@ -13,7 +13,8 @@ const MAX_DEVICE_CURVES = 6;
 /** A logarithmic axis cannot show 0; a latency below this is drawn at it. */
 const SMALLEST_SHOWN_NS = 0.1;
 
-interface Curve {
+/** A distribution and what it is called. */
+export interface Curve {
   readonly series: string;
   readonly state: HistogramState;
 }
@@ -25,18 +26,19 @@ export function latencyCurves(data: CaseData): Chart[] {
     { series: 'DMA', state: data.dmaLatency },
     { series: 'translation', state: data.translationLatency },
   ].filter(({ state }) => state.count > 0);
-  const charts = [cumulative('latency-cdf', 'Latency distribution', curves), tail(curves)];
+  const charts = [cumulativeChart('latency-cdf', 'Latency distribution', curves), tail(curves)];
   if (data.devices.length > 1) {
     const devices = devicesByLoad(data)
       .filter((device) => device.dmaLatency.count > 0)
       .slice(0, MAX_DEVICE_CURVES)
       .map((device) => ({ series: device.device, state: device.dmaLatency }));
-    charts.push(cumulative('latency-devices', 'DMA latency by device', devices));
+    charts.push(cumulativeChart('latency-devices', 'DMA latency by device', devices));
   }
   return charts;
 }
 
-function cumulative(name: string, title: string, curves: readonly Curve[]): Chart {
+/** Cumulative share of requests, one line a curve. */
+export function cumulativeChart(name: string, title: string, curves: readonly Curve[]): Chart {
   const rows = curves.flatMap(({ series, state }) =>
     points(state).map(([latency, below]) => ({ series, latency_ns: latency, share: below / state.count })),
   );

@@ -33,6 +33,8 @@ export type Block =
   | { readonly kind: 'paragraph'; readonly text: string }
   | { readonly kind: 'facts'; readonly facts: readonly Fact[] }
   | { readonly kind: 'list'; readonly items: readonly string[] }
+  /** Conditions, each with its mark. */
+  | { readonly kind: 'checks'; readonly checks: readonly Check[] }
   /** Charts by their name without the prefix of the case; those that the case does not have are skipped. */
   | { readonly kind: 'charts'; readonly names: readonly string[] }
   /** Side by side where the page is wide enough. */
@@ -81,6 +83,20 @@ export interface Provenance {
   readonly notes: readonly string[];
 }
 
+/** The verdict on the whole: what a report of conditions and comparisons begins with. */
+export interface Head {
+  readonly badges: readonly Badge[];
+  readonly sentence: string;
+  /** One line a condition. */
+  readonly checks: readonly Check[];
+}
+
+/** A condition that holds, does not, or could not be evaluated. */
+export interface Check {
+  readonly mark: '✓' | '✗' | '?';
+  readonly text: string;
+}
+
 /** The whole report in words. */
 export interface ReportDocument {
   readonly title: string;
@@ -88,6 +104,8 @@ export interface ReportDocument {
   readonly label?: string;
   /** Name of its files without ending; `report` when absent. */
   readonly fileStem?: string;
+  /** Comes before everything else; a report of one run has none. */
+  readonly head?: Head;
   /** State of the run as a whole, and a table of its cases when there are several. */
   readonly overview: readonly Block[];
   readonly chapters: readonly Chapter[];

@@ -32,14 +32,19 @@ const SECTIONS = [
 /** Lists of single events. */
 const EVENTS: readonly string[] = ['timeline.domain_changes', 'divergences.first'];
 
+/** Texts that may be null: not numbers that the run does not say. */
+const TEXTS: readonly string[] = ['bottleneck.limiting'];
+
 /** Every number of the case, in the order of report.json. */
 export function caseMetrics(one: ReportCase): CaseMetrics {
   const metrics = new Map<string, number | null>();
-  for (const section of SECTIONS) collect(one[section], section, metrics);
+  // A section that the case does not have has no numbers; as a whole it is none.
+  for (const section of SECTIONS) if (one[section] !== null) collect(one[section], section, metrics);
   return metrics;
 }
 
 function collect(value: unknown, path: string, into: Map<string, number | null>): void {
+  if (TEXTS.includes(path)) return;
   if (typeof value === 'number' || value === null) {
     into.set(path, value);
     return;

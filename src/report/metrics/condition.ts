@@ -10,6 +10,8 @@
  * ns, us, ms, s of times in nanoseconds, % of shares, k, M, G of anything.
  */
 import { ConfigError } from '../../input-error.ts';
+import { formatShare, withSign } from '../format.ts';
+import { formatMetric, formatMetricChange } from './direction.ts';
 
 /** How a metric is held against a value. */
 export const OPERATORS = ['<=', '>=', '==', '!=', '<', '>'] as const;
@@ -27,8 +29,9 @@ export interface Condition {
   readonly limit: number;
 }
 
+/** Names of metrics may hold anything between brackets: `dmar_latency_buckets[< 0.1 µs].count`. */
 const SYNTAX =
-  /^\s*(?<metric>.+?)\s*(?<operator><=|>=|==|!=|<|>)\s*(?<sign>[+-]?)(?<digits>\d+(\.\d+)?)\s*(?<unit>\S*)\s*$/;
+  /^\s*(?<metric>(?:\[[^\]]*\]|[^[\]<>=!])+?)\s*(?<operator><=|>=|==|!=|<|>)\s*(?<sign>[+-]?)(?<digits>\d+(\.\d+)?)\s*(?<unit>\S*)\s*$/;
 
 /** What one unit of the text is in the unit of the metric. */
 const TIME_UNITS: Readonly<Record<string, number>> = { ns: 1, us: 1e3, µs: 1e3, ms: 1e6, s: 1e9 };
@@ -58,6 +61,18 @@ export function parseCondition(text: string, source: string): Condition {
   const scale = /_ns(\.|$)/.test(metric) && unit in TIME_UNITS ? TIME_UNITS[unit] : PREFIXES[unit];
   if (scale === undefined) throw new ConfigError({ source, reason: `'${text}': unknown unit '${unit}' of ${metric}` });
   return { text: text.trim(), metric, operator, against: signed ? 'change' : 'value', limit: value * scale };
+}
+
+/** The limit as reports write it: 2.00 µs, +50.0 ns, −2.0 %. */
+export function formatLimit({ against, limit }: Pick<Condition, 'against' | 'limit'>, metric: string): string {
+  switch (against) {
+    case 'value':
+      return formatMetric(metric, limit);
+    case 'change':
+      return formatMetricChange(metric, limit);
+    case 'share':
+      return withSign(limit, formatShare(Math.abs(limit)));
+  }
 }
 
 /** Whether the condition needs a base. */

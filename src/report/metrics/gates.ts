@@ -1,60 +1,74 @@
 /** Thresholds held against the cases of a run, and of a base where there is one. */
 import { ConfigError } from '../../input-error.ts';
 import type { ReportCase, ReportModel } from '../schema/report.ts';
-import { caseMetrics } from './case-metrics.ts';
-import { conditionHolds, needsBase, observed } from './condition.ts';
-import { resolveMetric } from './metric-name.ts';
+import { type CaseMetrics, caseMetrics } from './case-metrics.ts';
+import { type Condition, conditionHolds, needsBase, observed } from './condition.ts';
+import { canMean, resolveMetric } from './metric-name.ts';
+import type { Pairing } from './pairing.ts';
 import { matchesFilter, type Threshold } from './thresholds.ts';
 
 /** One threshold in one case. */
 export interface Gate {
-  /** Key of the case. */
-  readonly case: string;
-  /** The condition as it was written. */
-  readonly text: string;
+  /** Key of the case; null when an incomplete run has none that was meant. */
+  readonly case: string | null;
+  /** What was asked, with its limit in the unit of the metric. */
+  readonly condition: Condition;
+  /** True: the condition must hold. False: it must not. */
   readonly required: boolean;
-  /** Name of the metric, whole. */
+  /** Name of the metric, whole; as it was written when no case has it. */
   readonly metric: string;
   readonly value: number | null;
   /** Of the base; null without one. */
   readonly base: number | null;
-  /** What the condition looked at: value, change, or share. */
+  /** What the condition looked at: value, change, or share (infinite when the base is 0). */
   readonly observed: number | null;
-  /** `unknown`: the run does not say, or has no base; as bad as a breach, since nothing was shown. */
+  /** `unknown` is as bad as a breach, since nothing was shown. */
   readonly verdict: 'pass' | 'breach' | 'unknown';
+  /** Why the verdict is unknown. */
+  readonly unknownBecause?: string;
+  /** Why the threshold is there. */
   readonly because?: string;
 }
 
 /**
- * Every threshold in every case that it is about, in the order of the thresholds. `base` is the run to compare with; its
- * cases are found by key. Throws {@link ConfigError} for a metric that does not exist, a threshold about no case, and a
- * change without a base.
+ * Every threshold in every case of the run that it is about, in the order of the thresholds. `pairing` says which case of
+ * the base belongs to which of the run. Throws {@link ConfigError} for a metric that no case has, a threshold about no
+ * case, and a change without a base.
  */
-export function evaluateGates(thresholds: readonly Threshold[], run: ReportModel, base?: ReportModel): Gate[] {
-  return thresholds.flatMap((threshold) => {
-    const { condition, source } = threshold;
-    if (needsBase(condition) && base === undefined) {
-      throw new ConfigError({
-        source,
-        reason: `'${condition.text}' is about a change, and there is no base to change from`,
-      });
-    }
-    const cases = run.cases.filter((one) => isAbout(threshold, one));
-    if (cases.length === 0)
-      throw new ConfigError({ source, reason: `'${condition.text}' is about no case of the run` });
-    return cases.map((one) =>
-      gateOf(
-        threshold,
-        one,
-        base?.cases.find(({ key }) => key === one.key),
-      ),
-    );
-  });
+export function evaluateGates(thresholds: readonly Threshold[], run: ReportModel, pairing?: Pairing): Gate[] {
+  const known = new Map<ReportCase, CaseMetrics>();
+  const metricsOf: MetricsOf = (one) => {
+    const metrics = known.get(one) ?? caseMetrics(one);
+    known.set(one, metrics);
+    return metrics;
+  };
+  return thresholds.flatMap((threshold) => gatesOf(threshold, run, pairing, metricsOf));
 }
 
 /** Whether every gate was passed. */
 export function allPass(gates: readonly Gate[]): boolean {
   return gates.every(({ verdict }) => verdict === 'pass');
+}
+
+type MetricsOf = (one: ReportCase) => CaseMetrics;
+
+function gatesOf(threshold: Threshold, run: ReportModel, pairing: Pairing | undefined, metricsOf: MetricsOf): Gate[] {
+  const { condition, source } = threshold;
+  if (needsBase(condition) && pairing === undefined) {
+    throw new ConfigError({
+      source,
+      reason: `'${condition.text}' is about a change, and there is no base to change from`,
+    });
+  }
+  const cases = run.cases.filter((one) => isAbout(threshold, one));
+  if (cases.length === 0) {
+    if (run.complete) throw new ConfigError({ source, reason: `'${condition.text}' is about no case of the run` });
+    return [lostGate(threshold)];
+  }
+  return cases.map((one) => {
+    const base = pairing?.pairs.find((pair) => pair.run === one)?.base;
+    return gateOf(threshold, one, base, run, metricsOf);
+  });
 }
 
 function isAbout({ workload, hardware, kernel }: Threshold, one: ReportCase): boolean {
@@ -65,22 +79,72 @@ function isAbout({ workload, hardware, kernel }: Threshold, one: ReportCase): bo
   );
 }
 
-function gateOf(threshold: Threshold, one: ReportCase, base: ReportCase | undefined): Gate {
-  const { condition, required, because } = threshold;
-  const metrics = caseMetrics(one);
-  const metric = resolveMetric(condition.metric, [...metrics.keys()], threshold.source);
+function gateOf(
+  threshold: Threshold,
+  one: ReportCase,
+  base: ReportCase | undefined,
+  run: ReportModel,
+  metricsOf: MetricsOf,
+): Gate {
+  const { condition, required, source } = threshold;
+  const metrics = metricsOf(one);
+  const baseMetrics = base === undefined ? undefined : metricsOf(base);
+  const metric = resolveHere(condition.metric, metrics, baseMetrics, run, source, metricsOf);
   const value = metrics.get(metric) ?? null;
-  const baseValue = base === undefined ? null : (caseMetrics(base).get(metric) ?? null);
+  const baseValue = baseMetrics?.get(metric) ?? null;
   const holds = conditionHolds(condition, value, baseValue);
+  const missing =
+    value === null
+      ? 'the run does not say'
+      : base === undefined
+        ? 'the base does not have this case'
+        : 'the base does not say';
   return {
     case: one.key,
-    text: condition.text,
+    condition,
     required,
     metric,
     value,
     base: baseValue,
     observed: observed(condition, value, baseValue),
     verdict: holds === null ? 'unknown' : holds === required ? 'pass' : 'breach',
-    ...(because === undefined ? {} : { because }),
+    ...(holds === null ? { unknownBecause: missing } : {}),
+    ...becauseOf(threshold),
   };
+}
+
+/** The metric in this case or its base; in any case of the run when only others have it. */
+function resolveHere(
+  name: string,
+  metrics: CaseMetrics,
+  baseMetrics: CaseMetrics | undefined,
+  run: ReportModel,
+  source: string,
+  metricsOf: MetricsOf,
+): string {
+  const here = [...new Set([...metrics.keys(), ...(baseMetrics?.keys() ?? [])])];
+  if (here.some((path) => canMean(name, path))) return resolveMetric(name, here, source);
+  const anywhere = new Set(run.cases.flatMap((one) => [...metricsOf(one).keys()]));
+  return resolveMetric(name, [...anywhere], source);
+}
+
+/** What is asked of cases that an incomplete run does not have. */
+function lostGate(threshold: Threshold): Gate {
+  const { condition, required } = threshold;
+  return {
+    case: null,
+    condition,
+    required,
+    metric: condition.metric,
+    value: null,
+    base: null,
+    observed: null,
+    verdict: 'unknown',
+    unknownBecause: 'the run is incomplete and has no such case',
+    ...becauseOf(threshold),
+  };
+}
+
+function becauseOf({ because }: Threshold): { because?: string } {
+  return because === undefined ? {} : { because };
 }

@@ -11,7 +11,7 @@ const LISTED = 6;
  */
 export function resolveMetric(name: string, known: readonly string[], source: string): string {
   if (known.includes(name)) return name;
-  const matches = known.filter((path) => path.endsWith(`.${name}`));
+  const matches = known.filter((path) => canMean(name, path));
   const least = Math.min(...matches.map(depth));
   const [first, ...others] = matches.filter((path) => depth(path) === least);
   if (first === undefined) {
@@ -24,6 +24,11 @@ export function resolveMetric(name: string, known: readonly string[], source: st
     throw new ConfigError({ source, reason: `'${name}' is one of ${others.length + 1} metrics: ${listed}` });
   }
   return first;
+}
+
+/** Whether `name` can mean the metric at `path`: that very name, or a tail of it. */
+export function canMean(name: string, path: string): boolean {
+  return path === name || path.endsWith(`.${name}`);
 }
 
 /** Segments of a path; dots inside brackets belong to a name. */

@@ -31,7 +31,7 @@ export function answersOf(facts: CaseFacts, assumptionShare: number | null): Ans
     {
       question: 'Better or worse than the baseline?',
       answered: false,
-      answer: 'This run was not compared with another one.',
+      answer: 'This run was not compared with another one; `iommu-replay compare` does.',
     },
   ];
 }

@@ -76,3 +76,18 @@ test('wrapping loses no word and keeps every line short', () => {
 test('a number stays on one line with its unit', () => {
   expect(wrapText('a wait of 1.46 µs (0.41 %) each', 13)).toEqual(['a wait of', '1.46 µs', '(0.41 %) each']);
 });
+
+test('a word too long for its line is broken behind punctuation, or where the line ends', () => {
+  expect(wrapText('translation.walkIntervalNs', 17)).toEqual(['translation.', 'walkIntervalNs']);
+  expect(wrapText('a/abcdefghijklmnop', 10)).toEqual(['a/abcdefgh', 'ijklmnop']);
+  expect(wrapText('0123456789abcdef', 10)).toEqual(['0123456789', 'abcdef']);
+});
+
+test('Markdown leaves code spans as they are, and escapes what only looks like one', () => {
+  const { model } = buildReport(runResult());
+  const document = { ...reportDocument(model), chapters: [] };
+  const said = (words: string): string =>
+    reportMarkdown(model, { ...document, overview: [{ kind: 'paragraph', text: words }] }, false);
+  expect(said('`dma_per_s < -5%` is *met*')).toContain('`dma_per_s < -5%` is \\*met\\*');
+  expect(said('``<b>` x_y')).toContain('``&lt;b>` x\\_y');
+});

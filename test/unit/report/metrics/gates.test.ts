@@ -1,12 +1,14 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { caseMetrics } from '../../../../src/report/metrics/case-metrics.ts';
-import { conditionHolds, parseCondition } from '../../../../src/report/metrics/condition.ts';
+import { conditionHolds, formatLimit, parseCondition } from '../../../../src/report/metrics/condition.ts';
 import { directionOf, formatMetric } from '../../../../src/report/metrics/direction.ts';
 import { allPass, evaluateGates, type Gate } from '../../../../src/report/metrics/gates.ts';
 import { resolveMetric } from '../../../../src/report/metrics/metric-name.ts';
+import { pairCases } from '../../../../src/report/metrics/pairing.ts';
 import {
   failOnThresholds,
   matchesFilter,
@@ -55,6 +57,8 @@ describe('metrics of a case', () => {
     const names = [...metrics.keys()];
     expect(names.filter((name) => /identity|domain_changes|answers|start_ns|page_bytes$/.test(name))).toEqual([]);
     expect(names.length).toBeGreaterThan(100);
+    // What the run does not say of a section as a whole, or in words, is no number without a value.
+    expect(names.filter((name) => /^(bottleneck|versus_pass_through)$|limiting/.test(name))).toEqual([]);
   });
 
   test('are found by any tail that is clear, the shallowest first', () => {
@@ -99,6 +103,24 @@ describe('conditions', () => {
     expect(conditionHolds(parseCondition(text, 'here'), value, base)).toBe(expected);
   });
 
+  test('know that names hold anything between brackets', () => {
+    const name = 'invalidation.dmar_latency_buckets[< 0.1 µs].count';
+    for (const text of [`${name}>5`, `${name} > 5`]) {
+      expect(parseCondition(text, 'here')).toMatchObject({ metric: name, operator: '>', limit: 5 });
+    }
+  });
+
+  test.each([
+    ['dma_latency_ns.p99 > 2us', '2.00 µs'],
+    ['dma_latency_ns.p99 > +50ns', '+50.0 ns'],
+    ['dma_latency_ns.p99 > -2%', '−2.0 %'],
+    ['dma_latency_ns.p99 > +0%', '0.0 %'],
+    ['iotlb_hit_share < -0.05', '−5.0 pp'],
+  ])('the limit of %s is written %s', (text, limit) => {
+    const condition = parseCondition(text, 'here');
+    expect(formatLimit(condition, condition.metric)).toBe(limit);
+  });
+
   test.each([
     ['dma_latency_ns.p99', /is not METRIC/],
     ['dma_latency_ns.p99 > fast', /is not METRIC/],
@@ -111,6 +133,8 @@ describe('conditions', () => {
 });
 
 describe('gates', () => {
+  const against = (thresholds: readonly Threshold[], run: ReportModel, base: ReportModel): Gate[] =>
+    evaluateGates(thresholds, run, pairCases(base, run));
   const verdicts = (gates: readonly Gate[]): string[] => gates.map(({ verdict }) => verdict);
 
   test('what is required must hold, what fails must not', () => {
@@ -130,17 +154,37 @@ describe('gates', () => {
 
   test('a run is no worse than itself, and another is held against it', () => {
     const thresholds = failOnThresholds(['dma_latency_ns.mean > +0%', 'throughput_bytes_per_s < -0%']);
-    expect(allPass(evaluateGates(thresholds, report(), report()))).toBe(true);
-    const [gate] = evaluateGates(failOnThresholds(['dma_latency_ns.mean != +0%']), report(8), report(7));
+    expect(allPass(against(thresholds, report(), report()))).toBe(true);
+    const [gate] = against(failOnThresholds(['dma_latency_ns.mean != +0%']), report(8), report(7));
     expect(gate!.verdict).toBe('breach');
     expect(gate!.observed).toBeCloseTo((gate!.value! - gate!.base!) / gate!.base!, 12);
   });
 
   test('a case that the base does not have is unknown, and that is no pass', () => {
     const base = { ...report(), cases: [] };
-    const gates = evaluateGates(failOnThresholds(['faulted_dma > +0%']), report(), base);
+    const gates = against(failOnThresholds(['faulted_dma > +0%']), report(), base);
     expect(verdicts(gates)).toEqual(['unknown']);
+    expect(gates[0]).toMatchObject({ unknownBecause: 'the base does not have this case' });
     expect(allPass(gates)).toBe(false);
+  });
+
+  test('an incomplete run without a case that is asked for is unknown, not bad usage', () => {
+    const none = { ...report(), cases: [], complete: false };
+    expect(evaluateGates(failOnThresholds(['faulted_dma > 0']), none)).toMatchObject([
+      { case: null, verdict: 'unknown', unknownBecause: 'the run is incomplete and has no such case' },
+    ]);
+  });
+
+  test('a metric that only another case or the base has is unknown, one that none has is refused', () => {
+    const [one] = report().cases;
+    const control = one!.timeline.control.slice(1);
+    const without = { ...report(), cases: [{ ...one!, timeline: { ...one!.timeline, control } }] };
+    const name = `timeline.control[${one!.timeline.control[0]!.op}].duration_ns.p99`;
+    expect(verdicts(against(failOnThresholds([`${name} > +1%`]), without, report()))).toEqual(['unknown']);
+    expect(() => evaluateGates(failOnThresholds([`${name} > 1us`]), without)).toThrow(/no metric/);
+    const other = { ...one!, key: 'other', workload: 'other' };
+    const gates = evaluateGates(failOnThresholds([`${name} > 1s`]), { ...without, cases: [...without.cases, other] });
+    expect(verdicts(gates)).toEqual(['unknown', 'pass']);
   });
 
   const one: Threshold = failOnThresholds(['faulted_dma > 0'])[0]!;
@@ -179,4 +223,34 @@ describe('gates', () => {
 test('threshold files have the published JSON Schema', () => {
   const published = readFileSync(new URL('../../../../docs/thresholds.schema.json', import.meta.url), 'utf8');
   expect(JSON.parse(published)).toEqual(JSON.parse(JSON.stringify(thresholdsJsonSchema())));
+});
+
+describe('docs/gates.md', () => {
+  const doc = readFileSync(new URL('../../../../docs/gates.md', import.meta.url), 'utf8');
+  const names = [...caseMetrics(report().cases[0]!).keys()];
+  const blocks = [...doc.matchAll(/```(\w*)\n(.*?)```/gs)].map(([, language, text]) => ({ language, text: text! }));
+
+  test('names metrics that there are', () => {
+    const listed = blocks
+      .find(({ text }) => text.startsWith('headline.'))!
+      .text.trim()
+      .split('\n');
+    expect(listed.length).toBeGreaterThan(4);
+    for (const name of listed) expect(names, name).toContain(name);
+  });
+
+  test('shows conditions that can be meant', () => {
+    const conditions = [...doc.matchAll(/`([\w.]+ (?:[<>]=?|[!=]=) [+-]?\d\S*)`/g)].map(([, text]) => text!);
+    expect(conditions.length).toBeGreaterThan(5);
+    for (const text of conditions) {
+      expect(names).toContain(resolveMetric(parseCondition(text, 'docs/gates.md').metric, names, 'docs/gates.md'));
+    }
+  });
+
+  test('shows a threshold file that is one, as is the example beside it', () => {
+    const shown = blocks.find(({ language }) => language === 'json')!.text;
+    expect(readThresholds(fileOf(JSON.parse(shown)))).toHaveLength(2);
+    const example = new URL('../../../../docs/thresholds.example.json', import.meta.url);
+    expect(readThresholds(fileURLToPath(example))).toHaveLength(4);
+  });
 });

@@ -1,0 +1,105 @@
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, describe, expect, test } from 'vitest';
+import { serializeRun } from '../../../../src/replay/run-folder.ts';
+import { gateJson, gateMarkdown, gateReport, gateText } from '../../../../src/report/gate/gate-report.ts';
+import { gateReportSchema } from '../../../../src/report/gate/schema.ts';
+import { gateSentence } from '../../../../src/report/gate/sentences.ts';
+import { loadReport } from '../../../../src/report/load-report.ts';
+import { failOnThresholds, type Threshold } from '../../../../src/report/metrics/thresholds.ts';
+import { buildReport } from '../../../../src/report/model.ts';
+import { jobResult, runResult } from '../../../support/run-result-builder.ts';
+
+const scratch = mkdtempSync(join(tmpdir(), 'gate-'));
+afterAll(() => rmSync(scratch, { recursive: true, force: true }));
+
+const runOf = (faults: number, complete = true) => ({
+  folder: 'nightly.run',
+  model: buildReport(runResult([jobResult({ requests: 300, faults })], { complete })).model,
+});
+
+const [atMost] = failOnThresholds(['headline.faulted_dma <= 2']);
+const required: Threshold = { ...atMost!, required: true, because: 'a fault stops the device' };
+
+describe('the list of a gate', () => {
+  test('has a tick or a cross, value and limit a threshold, and the reason of a breach', () => {
+    const report = gateReport(runOf(3), undefined, [required, ...failOnThresholds(['iotlb_hit_share < 1%'])], '1.0.0');
+    expect(report).toMatchObject({ pass: false, passed: 1, breached: 1, unknown: 0 });
+    const text = gateText(report);
+    expect(text).toContain('1 of 2 thresholds is breached in nightly.run.');
+    expect(text).toContain('nvme-live-replace/vtd-bdw/v6.12/closed');
+    expect(text).toMatch(/✗ `headline.faulted_dma <= 2` does not hold: 3; limit 2. A fault stops\s+the device\./);
+    expect(text).toMatch(/✓ `iotlb_hit_share < 1%` is not met: [\d.]+ %; limit 1\.0 %\./);
+    expect(gateMarkdown(report)).toContain('- ✗ `headline.faulted_dma <= 2` does not hold: 3; limit 2.');
+    for (const line of text.split('\n')) expect([...line].length, line).toBeLessThanOrEqual(72);
+  });
+
+  test('says when all are kept, and when the run is incomplete', () => {
+    const report = gateReport(runOf(0, false), undefined, [required], '1.0.0');
+    expect(report).toMatchObject({ pass: true, complete: false });
+    expect(gateText(report)).toContain('1 threshold is kept in nightly.run. The run is incomplete');
+  });
+
+  test('marks what cannot be evaluated', () => {
+    const base = { folder: 'base.run', model: { ...runOf(0).model, cases: [] } };
+    const report = gateReport(runOf(0), base, failOnThresholds(['faulted_dma > +1']), '1.0.0');
+    expect(report).toMatchObject({ pass: false, unknown: 1, base: 'base.run' });
+    expect(gateText(report)).toMatch(
+      /\? `faulted_dma > \+1` cannot be evaluated: the base does not have this\s+case\./,
+    );
+  });
+
+  test('tells a value from a limit that reads the same', () => {
+    const { p99 } = runOf(0).model.cases[0]!.latency.dma_latency_ns;
+    const conditions = [`dma_latency_ns.p99 > ${p99! + 0.01}ns`, `dma_latency_ns.p99 > ${p99! - 0.01}ns`];
+    const [below, above] = gateReport(runOf(0), undefined, failOnThresholds(conditions), '1.0.0').gates;
+    expect(gateSentence(below!)).toMatch(/ is not met: .*; limit .* \(just below it\)\.$/);
+    expect(gateSentence(above!)).toMatch(/ is met: .*; limit .* \(just above it\)\.$/);
+  });
+
+  test('from nothing is more than any share, and JSON has no infinity', () => {
+    const report = gateReport(runOf(3), runOf(0), failOnThresholds(['faulted_dma > +5%']), '1.0.0');
+    expect(report.gates[0]).toMatchObject({ verdict: 'breach', value: 3, base: 0, observed: null, limit: 0.05 });
+    expect(gateText(report)).toContain('3 against 0, from nothing');
+    expect(gateReportSchema.parse(JSON.parse(gateJson(report)))).toEqual(report);
+  });
+});
+
+describe('a run folder', () => {
+  const folderOf = (name: string, content: string): string => {
+    mkdirSync(join(scratch, name), { recursive: true });
+    writeFileSync(join(scratch, name, 'run.json'), content);
+    return join(scratch, name);
+  };
+  const run = runResult([jobResult({ requests: 300 })]);
+
+  test('is read back as its report', () => {
+    expect(loadReport(folderOf('good', serializeRun(run))).model).toEqual(buildReport(run).model);
+  });
+
+  test.each([
+    ['none', undefined, /none\/run\.json: cannot be read \(ENOENT\)/],
+    ['text', 'not JSON', /text\/run\.json: not JSON/],
+    ['empty', '{"schemaVersion":1,"jobs":[]}', /empty\/run\.json: holds no whole run/],
+    [
+      'half',
+      serializeRun({ ...run, jobs: [{ ...run.jobs[0]!, time: null as never }] }),
+      /half\/run\.json: holds no whole/,
+    ],
+    [
+      'odd',
+      serializeRun({ ...run, jobs: [{ ...run.jobs[0]!, spanPs: 'x' as never }] }),
+      /odd\/run\.json: holds no whole run: cases\.0\.headline\.span_ns: /,
+    ],
+  ])('that is none (%s) is refused with file and reason', (name, content, message) => {
+    const folder = content === undefined ? join(scratch, name) : folderOf(name, content);
+    expect(() => loadReport(folder)).toThrow(message);
+    expect(() => loadReport(folder)).toThrow(expect.objectContaining({ exitCode: 3 }));
+  });
+
+  test('is a folder, not one of its files', () => {
+    const file = join(folderOf('with-file', serializeRun(run)), 'run.json');
+    expect(() => loadReport(file)).toThrow(/run\.json: a file, not a run folder/);
+  });
+});
