@@ -46,7 +46,7 @@ const provenanceSchema = z.strictObject({
     .describe('Measured rows of which one column was inferred; null when the bundle does not say.'),
 });
 
-const identitySchema = z.strictObject({
+export const identitySchema = z.strictObject({
   manifest_sha256: z.string(),
   description: z.string(),
   importer: z.string(),
@@ -347,7 +347,7 @@ const profileSchema = z.strictObject({
   ),
 });
 
-const modelCardSchema = z.strictObject({
+export const modelCardSchema = z.strictObject({
   profiles: z.array(profileSchema),
   number_count: count,
   by_basis: z.array(z.strictObject({ basis: z.string(), meaning: z.string(), count, share: measure })),
