@@ -12,6 +12,11 @@ import { type SeriesPoint, seriesOf } from './series.ts';
 const MOST_BARS = 12;
 /** A metric that moves less than this is not worth a picture. */
 const LEAST_EFFECT = 1.001;
+/** Letters of a path, and of a value, before they are cut. */
+const LONGEST_PATH = 22;
+const LONGEST_LABEL = 13;
+/** Room that a letter beside a bar takes, as a share of what the bars span. */
+const LETTER_AIR = 0.03;
 /** Lists that span more than this get a logarithmic axis. */
 const WIDE_LIST = 10;
 
@@ -75,63 +80,85 @@ function tornados(one: SweepCaseModel): Chart[] {
   return TORNADOS.flatMap(([name, metric]) => tornado(one, name, metric));
 }
 
-/** A bar a parameter, from the change at its worst to the change at its best value. */
+interface RatioAt {
+  readonly value: string;
+  readonly ratio: number;
+}
+
+/** A bar a parameter, from its worst to its best value; as wide to the left when halved as to the right when doubled. */
 function tornado(one: SweepCaseModel, name: string, metric: CaseMetric): Chart[] {
+  const lessIsBetter = metric !== 'throughput_bytes_per_s';
   const bars = one.params
+    .filter(({ path }) => path !== 'pace')
     .map((param) => {
-      const changes = seriesOf(one, param).flatMap(({ value, ratios }) => {
-        const ratio = ratios?.[metric] ?? null;
-        return ratio === null ? [] : [{ value, change: ratio - 1 }];
-      });
-      const low = changes.reduce<Change | undefined>(
-        (a, b) => (a === undefined || b.change < a.change ? b : a),
-        undefined,
-      );
-      const high = changes.reduce<Change | undefined>(
-        (a, b) => (a === undefined || b.change > a.change ? b : a),
-        undefined,
-      );
-      return { path: param.path, low, high, reach: (high?.change ?? 0) - (low?.change ?? 0) };
+      const ends = seriesOf(one, param)
+        .flatMap(({ value, ratios }): RatioAt[] => {
+          const ratio = ratios?.[metric] ?? null;
+          return ratio === null || ratio <= 0 ? [] : [{ value, ratio }];
+        })
+        .sort((a, b) => a.ratio - b.ratio);
+      return {
+        path: param.path,
+        low: ends[0],
+        high: ends.at(-1),
+        reach: (ends.at(-1)?.ratio ?? 1) / (ends[0]?.ratio ?? 1),
+      };
     })
-    .filter(({ reach }) => reach > LEAST_EFFECT - 1)
+    .filter(({ reach }) => reach > LEAST_EFFECT)
     .sort((a, b) => b.reach - a.reach)
     .slice(0, MOST_BARS);
   if (bars.length === 0) return [];
-  const lessIsBetter = metric !== 'throughput_bytes_per_s';
-  const rows = bars.flatMap(({ path, low, high }) =>
+  const names = shortNames(bars.map(({ path }) => path));
+  const rows = bars.flatMap(({ low, high }, index) =>
     [low, high].flatMap((end): ChartRow[] =>
-      end === undefined || end.change === 0
+      end === undefined || end.ratio === 1
         ? []
         : [
             {
-              number: path,
-              value: end.value,
-              change: end.change,
-              side: end.change < 0 === lessIsBetter ? 'better' : 'worse',
+              parameter: names[index]!,
+              value: end.value.length > LONGEST_LABEL ? `${end.value.slice(0, LONGEST_LABEL - 1)}…` : end.value,
+              ratio: end.ratio,
+              side: end.ratio < 1 === lessIsBetter ? 'better' : 'worse',
             },
           ],
     ),
   );
-  const reaches = rows.map(({ change }) => change as number);
-  const named = `${capital(metricName(metric))}: change from the profile as it is`;
+  const ratios = rows.map(({ ratio }) => ratio as number);
+  const [low, high] = [Math.min(1, ...ratios), Math.max(1, ...ratios)];
+  const air = (side: (ratio: number) => boolean): number => {
+    const labels = rows.filter(({ ratio }) => side(ratio as number)).map(({ value }) => String(value).length);
+    return (high / low) ** (LETTER_AIR * Math.max(0, ...labels) + 0.03);
+  };
+  const named = capital(metricName(metric));
   return [
     {
       name,
       template: 'sweep-tornado',
-      title: named,
-      description: `${named}, a bar a parameter from its worst to its best value. ${bars.map(({ path, low, high }) => `${path} ${[low, high].map((end) => `${formatChange(end?.change ?? null)} at ${end?.value}`).join(', ')}`).join('; ')}.`,
-      columns: ['number', 'value', 'change', 'side'],
+      title: `${named} against the profile as it is`,
+      description: `${named} against the profile as it is, a bar a parameter from its worst to its best value. ${bars.map(({ path, low: from, high: to }) => `${path} ${[from, to].map((end) => `${formatChange((end?.ratio ?? 1) - 1)} at ${end?.value}`).join(', ')}`).join('; ')}.`,
+      columns: ['parameter', 'value', 'ratio', 'side'],
       rows,
       span: 'half',
       heightPx: 34 * bars.length + 80,
-      params: { low: Math.min(0, ...reaches), high: Math.max(0, ...reaches) },
+      params: {
+        low: low / air((ratio) => ratio < 1),
+        high: high * air((ratio) => ratio > 1),
+        ticks: ratioTicks(low, high),
+      },
     },
   ];
 }
 
-interface Change {
-  readonly value: string;
-  readonly change: number;
+/** Ticks of an axis of ratios, 1 always among them. */
+function ratioTicks(low: number, high: number): number[] {
+  const { ticks } = logAxis(low, high);
+  return [...new Set([...ticks, 1])].sort((a, b) => a - b);
+}
+
+/** Long paths by their last two members, where that tells them apart. */
+function shortNames(paths: readonly string[]): string[] {
+  const short = paths.map((path) => (path.length <= LONGEST_PATH ? path : `…${path.split('.').slice(-2).join('.')}`));
+  return short.map((name, index) => (short.indexOf(name) === short.lastIndexOf(name) ? name : paths[index]!));
 }
 
 /** Pictures of one parameter; the first whether it moves or not. */
@@ -245,13 +272,15 @@ function heatMaps(one: SweepCaseModel): Chart[] {
   return charts.flatMap(([name, metric]): Chart[] => {
     const rows = one.points.flatMap(({ changes, metrics }): ChartRow[] => {
       const found = metrics?.[metric] ?? null;
-      return found === null ? [] : [{ x: Number(changes[0]!.value), y: Number(changes[1]!.value), metric: found }];
+      return found === null || found <= 0
+        ? []
+        : [{ x: Number(changes[0]!.value), y: Number(changes[1]!.value), metric: found }];
     });
     if (rows.length < 2) return [];
     const amounts = rows.map((row) => row['metric'] as number);
     const [low, high] = [Math.min(...amounts), Math.max(...amounts)];
     const { divisor, unit } = axisUnit(metric, high);
-    const title = `${capital(metricName(metric))}: ${first.path} (across) by ${second.path} (up)`;
+    const title = `${capital(metricName(metric))} by ${first.path} (→) and ${second.path} (↑)`;
     return [
       {
         name,
@@ -262,7 +291,7 @@ function heatMaps(one: SweepCaseModel): Chart[] {
         rows,
         span: 'half',
         heightPx: Math.min(520, 26 * second.values.length + 110),
-        params: { divisor, unit },
+        params: { divisor, unit, ticks: logAxis(low, high).ticks },
       },
     ];
   });

@@ -99,6 +99,7 @@ function tiles(one: SweepCaseModel, model: SweepModel, grid: boolean): Tile[] {
   const other = metric === 'throughput_bytes_per_s' ? 'dma_latency_mean_ns' : 'throughput_bytes_per_s';
   const [best] = ranking;
   const widest = params
+    .filter(({ path }) => path !== 'pace')
     .map(({ path, effects }) => ({ path, ratio: effects.find((effect) => effect.metric === metric)?.ratio ?? null }))
     .reduce<{ path: string; ratio: number | null } | undefined>(
       (a, b) => (a === undefined || (b.ratio ?? 0) > (a.ratio ?? 0) ? b : a),

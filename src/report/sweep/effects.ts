@@ -9,7 +9,7 @@ import type {
   SweepPointModel,
   SweepRanked,
 } from './schema.ts';
-import type { SeriesPoint } from './series.ts';
+import { changeText, type SeriesPoint } from './series.ts';
 
 /** How far from the best value of a metric more is not worth having. */
 export const PLATEAU_SHARE = 0.05;
@@ -32,39 +32,34 @@ interface Valued {
 }
 
 /** Smallest and largest of every metric over one line of points. */
-export function effectsOf(points: readonly Valued[]): SweepEffect[] {
-  return CASE_METRICS.map((metric) => effectOf(points, metric));
+export function effectsOf(points: readonly Valued[], others: SweepEffect['others'] = []): SweepEffect[] {
+  return CASE_METRICS.map((metric) => ({ ...effectOf(points, metric), others }));
 }
 
-function effectOf(points: readonly Valued[], metric: CaseMetric): SweepEffect {
-  let [min, max]: (readonly [number, string] | undefined)[] = [];
-  for (const { value, metrics } of points) {
+function effectOf(points: readonly Valued[], metric: CaseMetric): Omit<SweepEffect, 'others'> {
+  const known = points.flatMap(({ value, metrics }) => {
     const found = metrics?.[metric] ?? null;
-    if (found === null) continue;
-    if (min === undefined || found < min[0]) min = [found, value];
-    if (max === undefined || found > max[0]) max = [found, value];
-  }
-  const ratio = min === undefined || max === undefined || min[0] === 0 ? null : max[0] / min[0];
-  return {
-    metric,
-    min: min?.[0] ?? null,
-    min_at: min?.[1] ?? null,
-    max: max?.[0] ?? null,
-    max_at: max?.[1] ?? null,
-    ratio,
-  };
+    return found === null ? [] : [{ value, found }];
+  });
+  const [first] = known;
+  if (first === undefined) return { metric, min: null, min_at: null, max: null, max_at: null, ratio: null };
+  const min = known.reduce((a, b) => (b.found < a.found ? b : a), first);
+  const max = known.reduce((a, b) => (b.found > a.found ? b : a), first);
+  const ratio = known.length < 2 || min.found === 0 ? null : max.found / min.found;
+  return { metric, min: min.found, min_at: min.value, max: max.found, max_at: max.value, ratio };
 }
 
 /** Effects of one parameter of a grid: of each metric along the line, all other parameters fixed, where it is largest. */
 export function gridEffects(points: readonly SweepPointModel[], path: string): SweepEffect[] {
-  const lines = new Map<string, Valued[]>();
+  const lines = new Map<string, { others: SweepEffect['others']; points: Valued[] }>();
   for (const { changes, metrics } of points) {
     const others = changes.filter((change) => change.path !== path);
-    const key = others.map((change) => `${change.path}=${change.value}`).join(',');
-    const value = changes.find((change) => change.path === path)!.value;
-    lines.set(key, [...(lines.get(key) ?? []), { value, metrics }]);
+    const key = changeText(others);
+    const line = lines.get(key) ?? { others, points: [] };
+    line.points.push({ value: changes.find((change) => change.path === path)!.value, metrics });
+    lines.set(key, line);
   }
-  const all = [...lines.values()].map(effectsOf);
+  const all = [...lines.values()].map((line) => effectsOf(line.points, line.others));
   return CASE_METRICS.map((_, index) =>
     all.map((effects) => effects[index]!).reduce((a, b) => ((b.ratio ?? 0) > (a.ratio ?? 0) ? b : a)),
   );

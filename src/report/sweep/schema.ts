@@ -25,7 +25,10 @@ const effectSchema = z.strictObject({
   min_at: z.string().nullable(),
   max: measure,
   max_at: z.string().nullable(),
-  ratio: measure.describe('max over min: the effect size; null when the smallest is 0 or nothing is known.'),
+  ratio: measure.describe(
+    'max over min: the effect size; null when the smallest is 0 or fewer than two points are known.',
+  ),
+  others: changes.describe('In a grid: the values that the other parameters have on the line with the largest ratio.'),
 });
 
 const plateauSchema = z

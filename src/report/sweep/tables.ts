@@ -4,8 +4,8 @@ import { formatChange, metricName, metricValue } from '../document/metric-words.
 import { NOT_AVAILABLE } from '../format.ts';
 import type { CaseMetric } from '../sections/case-metrics.ts';
 import type { PointMetrics, SweepCaseModel, SweepModel, SweepParamModel, SweepPointModel } from './schema.ts';
-import { changeText, seriesOf } from './series.ts';
-import { factor, valueLabel } from './words.ts';
+import { AS_RECORDED, changeText, seriesOf } from './series.ts';
+import { basisWord, factor, valueLabel } from './words.ts';
 
 /** Rows of a table; the others are in `sweep.json`. */
 const LISTED_POINTS = 200;
@@ -30,10 +30,17 @@ const STATUS: Readonly<Record<SweepPointModel['status'], string>> = {
   unfinished: 'not finished',
 };
 
-function pointColumns(metric: CaseMetric): Column[] {
+/** Left out of narrow pages where a point has several values. */
+const WIDE_IN_GRID: readonly CaseMetric[] = ['dma_latency_p99_ns', 'iotlb_hit_share'];
+/** Parameters of a grid that get a column each. */
+const MOST_COLUMNS = 3;
+
+function pointColumns(grid: boolean): Column[] {
   return [
-    ...COLUMNS.map(([, label, wideOnly]) => figures(label, { wideOnly })),
-    figures(metric === 'throughput_bytes_per_s' ? 'throughput change' : 'mean change'),
+    ...COLUMNS.map(([metric, label, wideOnly]) =>
+      figures(label, { wideOnly: wideOnly || (grid && WIDE_IN_GRID.includes(metric)) }),
+    ),
+    figures('change'),
   ];
 }
 
@@ -57,8 +64,8 @@ export function paramTable(one: SweepCaseModel, param: SweepParamModel): Table {
   const points = seriesOf(one, param);
   return {
     kind: 'table',
-    caption: `DMA latency and more by ${param.path}`,
-    columns: [words('value'), ...pointColumns(metric)],
+    caption: `By ${param.path}; change is that of ${metricName(metric)}`,
+    columns: [words('value'), ...pointColumns(false)],
     rows: points
       .slice(0, LISTED_POINTS)
       .map((point) => [valueLabel(point.value, point.own), ...pointCells(point, metric)]),
@@ -73,16 +80,21 @@ export function gridTable({ base, points, params, ranked_by: metric }: SweepCase
     metrics: base.metrics,
     ratios: base.metrics === null ? null : ratiosOne,
   };
+  const apart = params.length <= MOST_COLUMNS;
+  const ownValues = params.map(({ own_value: value }) => valueLabel(value ?? AS_RECORDED, true));
   return {
     kind: 'table',
-    caption: 'Every combination',
-    columns: [...params.map(({ path }) => words(path)), ...pointColumns(metric)],
+    caption: `Every combination; change is that of ${metricName(metric)}`,
+    columns: [
+      ...(apart ? params.map(({ path }) => words(path)) : [words('values', { code: true })]),
+      ...pointColumns(true),
+    ],
     rows: [
-      [...params.map(({ own_value: value }) => valueLabel(value ?? 'as it is', true)), ...pointCells(own, metric)],
+      [...(apart ? ownValues : ['profile']), ...pointCells(own, metric)],
       ...points
         .slice(0, LISTED_POINTS)
         .map(({ changes, status, metrics, ratio_to_base: ratios }) => [
-          ...changes.map(({ value }) => value),
+          ...(apart ? changes.map(({ value }) => value) : [changeText(changes)]),
           ...pointCells({ status, metrics, ratios }, metric),
         ]),
     ],
@@ -140,10 +152,10 @@ export function effectTable({ params }: SweepCaseModel): Table {
       ),
       words('number is'),
     ],
-    rows: params.map(({ path, effects, basis, is_assumption: assumption }) => [
-      path,
-      ...shown.map(([metric]) => factor(effects.find((one) => one.metric === metric)?.ratio ?? null)),
-      basis === null ? 'a scenario' : assumption ? 'ASSUMPTION' : basis,
+    rows: params.map((param) => [
+      param.path,
+      ...shown.map(([metric]) => factor(param.effects.find((one) => one.metric === metric)?.ratio ?? null)),
+      basisWord(param),
     ]),
   };
 }

@@ -1,7 +1,7 @@
 /** What a sweep found, in sentences. */
 import { formatChange, metricName, metricValue } from '../document/metric-words.ts';
-import { formatCount, formatQuotient, formatShare, plural } from '../format.ts';
-import { basisMeaning } from '../sections/model-card.ts';
+import { formatCount, formatQuotient, plural } from '../format.ts';
+import { basisMeaning, basisTag } from '../sections/model-card.ts';
 import { LEAST_GAIN } from './effects.ts';
 import type { SweepCaseModel, SweepParamModel, SweepPlateau, SweepRanked } from './schema.ts';
 import { AS_RECORDED, changeText } from './series.ts';
@@ -41,11 +41,21 @@ function percent(share: number): string {
   return `${Number((share * 100).toFixed(2))} %`;
 }
 
-/** What one parameter does, and where more of it stops helping. */
-export function paramAnswer(param: SweepParamModel, { ranked_by: metric }: SweepCaseModel): string {
+/** What one parameter does, where more of it stops helping, and how much of it is not known. */
+export function paramAnswer(param: SweepParamModel, { points, ranked_by: metric }: SweepCaseModel): string {
+  const own = points.filter(({ changes }) => changes.some(({ path }) => path === param.path));
+  const missing = own.filter(({ status }) => status !== 'ok').length;
+  if (missing === own.length) return 'No point of it has a result.';
+  const unknown =
+    missing === 0 ? '' : ` ${missing} of ${plural(own.length, 'point')} ${missing === 1 ? 'has' : 'have'} no result.`;
+  return `${knownAnswer(param, metric)}${unknown}`;
+}
+
+function knownAnswer(param: SweepParamModel, metric: SweepCaseModel['ranked_by']): string {
   const effect = param.effects.find((found) => found.metric === metric)!;
-  if (effect.min === null || effect.max === null) return 'No point of it has a result.';
-  if (effect.min === effect.max) {
+  if (effect.min === null || effect.max === null) return `Nothing is known of ${metricName(metric)}.`;
+  if (effect.ratio === null) return `There is nothing to compare ${metricValue(metric, effect.min)} with.`;
+  if (effect.ratio === 1) {
     const others = param.effects.filter(({ ratio }) => ratio !== null && ratio > 1);
     const moved =
       others.length === 0
@@ -53,12 +63,17 @@ export function paramAnswer(param: SweepParamModel, { ranked_by: metric }: Sweep
         : `it moves ${others.map((one) => metricName(one.metric)).join(', ')}`;
     return `Does not move ${metricName(metric)} (${metricValue(metric, effect.min)}); ${moved}.`;
   }
-  if (effect.ratio !== null && effect.ratio - 1 < LEAST_SHOWN) {
+  if (effect.ratio - 1 < LEAST_SHOWN) {
     return `Hardly moves ${metricName(metric)}: ${metricValue(metric, effect.min)}, within ${percent(LEAST_SHOWN)} at every value.`;
   }
-  const spread = `${capital(metricName(metric))} from ${metricValue(metric, effect.min)} at ${effect.min_at} to ${metricValue(metric, effect.max)} at ${effect.max_at}, a factor of ${factor(effect.ratio)}.`;
+  const spread = `${capital(metricName(metric))} from ${metricValue(metric, effect.min)} ${at(effect.min_at)} to ${metricValue(metric, effect.max)} ${at(effect.max_at)}, a factor of ${factor(effect.ratio)}.`;
+  if (effect.others.length > 0) return `Matters most with \`${changeText(effect.others)}\`. ${spread}`;
   const plateau = param.diminishing_returns;
   return plateau === null ? spread : `${spread} ${plateauText(plateau)}`;
+}
+
+function at(value: string | null): string {
+  return value === null || value === AS_RECORDED ? AS_RECORDED : `at ${value}`;
 }
 
 function plateauText({
@@ -99,17 +114,33 @@ export function basisText({ basis, source, is_assumption: assumption }: SweepPar
   return from === '' ? meaning : `${meaning}: ${from}`;
 }
 
+const BASIS_WORDS: Readonly<Record<string, string>> = {
+  M: 'measured',
+  P: 'published',
+  D: 'documented',
+  S: 'specified',
+  X: 'derived',
+  R: 'recalled',
+};
+
+/** What the profile's own number is, in a word. */
+export function basisWord({ basis, is_assumption: assumption }: SweepParamModel): string {
+  if (basis === null) return 'a scenario';
+  return assumption ? 'ASSUMPTION' : (BASIS_WORDS[basisTag(basis)] ?? basis);
+}
+
 /** How many of the swept numbers are assumptions. */
 export function assumptionText(params: readonly SweepParamModel[]): string {
   const numbers = params.filter(({ basis }) => basis !== null);
   const assumed = numbers.filter(({ is_assumption: assumption }) => assumption).length;
+  if (assumed === 0) return 'no swept number is an assumption in the profile';
   return `${formatCount(assumed)} of ${plural(numbers.length, 'swept number')} ${assumed === 1 ? 'is an assumption' : 'are assumptions'} in the profile`;
 }
 
-/** Share of the points that have a result. */
+/** How many of the points have a result. */
 export function finishedText({ points }: SweepCaseModel): string {
   const done = points.filter(({ status }) => status === 'ok').length;
-  return done === points.length ? 'all replayed' : `${formatShare(done / points.length)} replayed`;
+  return done === points.length ? 'all replayed' : `${formatCount(done)} replayed`;
 }
 
 /** Label of a point in a table: the profile's own value is marked. */
