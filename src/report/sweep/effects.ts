@@ -117,12 +117,19 @@ export function rankingOf(
     ];
   });
   const best = ranked.sort((a, b) =>
-    a.ratio_to_base === b.ratio_to_base ? 0 : atLeastAsGood(metric, a.value, b.value) ? -1 : 1,
+    a.value === b.value ? compareBeside(metric, a, b) : atLeastAsGood(metric, a.value, b.value) ? -1 : 1,
   );
   if (grid) return best.slice(0, RANKED_COMBINATIONS);
   return best.filter(
     ({ changes }, index) => best.findIndex((other) => other.changes[0]?.path === changes[0]?.path) === index,
   );
+}
+
+/** Of changes that do the same for `metric`, the one that does more for the other comes first. */
+function compareBeside(metric: RankedMetric, a: SweepRanked, b: SweepRanked): number {
+  return metric === 'throughput_bytes_per_s'
+    ? (a.dma_latency_mean_ratio ?? 1) - (b.dma_latency_mean_ratio ?? 1)
+    : (b.throughput_ratio ?? 1) - (a.throughput_ratio ?? 1);
 }
 
 /** Another pacing asks another question; it is no setting of a machine. */

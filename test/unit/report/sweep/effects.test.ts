@@ -131,6 +131,15 @@ describe('ranking', () => {
     ]);
   });
 
+  test('of values that do the same for it, the one that does more for the other metric', () => {
+    const points = [
+      point('a', '1', { dma_latency_mean_ns: 105 }),
+      point('a', '2', { dma_latency_mean_ns: 95 }),
+      point('a', '3', { dma_latency_mean_ns: 99 }),
+    ];
+    expect(rank(points, 'throughput_bytes_per_s')).toEqual([['a', '2', false]]);
+  });
+
   test('a point at which DMA faults, and the profile itself, are no help', () => {
     expect(rank([point('a', '1', { dma_latency_mean_ns: 1, faulted_dma: 1 })])).toEqual([]);
     expect(rank([{ ...point('a', '1', {}), same_as: 'profile' }])).toEqual([]);
