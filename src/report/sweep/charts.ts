@@ -17,6 +17,9 @@ const LONGEST_PATH = 22;
 const LONGEST_LABEL = 13;
 /** Room that a letter beside a bar takes, as a share of what the bars span. */
 const LETTER_AIR = 0.03;
+/** Axes of ratios that span less look linear, and have steps of one of these sizes. */
+const NEARLY_LINEAR = 1.6;
+const RATIO_STEPS: readonly number[] = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2];
 /** Lists that span more than this get a logarithmic axis. */
 const WIDE_LIST = 10;
 
@@ -149,10 +152,14 @@ function tornado(one: SweepCaseModel, name: string, metric: CaseMetric): Chart[]
   ];
 }
 
-/** Ticks of an axis of ratios, 1 always among them. */
+/** Ticks of an axis of ratios, 1 always among them: 1-2-5, or even steps where a factor of 1.6 is not spanned. */
 function ratioTicks(low: number, high: number): number[] {
-  const { ticks } = logAxis(low, high);
-  return [...new Set([...ticks, 1])].sort((a, b) => a - b);
+  const step = high / low < NEARLY_LINEAR ? RATIO_STEPS.find((size) => (high - low) / size <= 5) : undefined;
+  const ticks =
+    step === undefined
+      ? logAxis(low, high).ticks
+      : Array.from({ length: 11 }, (_, index) => Number((1 + (index - 5) * step).toFixed(4)));
+  return [...new Set([...ticks, 1])].filter((tick) => tick >= low && tick <= high).sort((a, b) => a - b);
 }
 
 /** Long paths by their last two members, where that tells them apart. */
