@@ -12,8 +12,10 @@ const LEAST_SHOWN = 0.001;
 /** Which change helps most, and by what. */
 export function headline({ base, ranking, points, ranked_by: metric }: SweepCaseModel, grid: boolean): string {
   if (base.metrics === null) return 'The profile as it is has no result: nothing can be compared with it.';
-  const changed = points.filter(({ same_as: same }) => same !== 'profile').length;
-  const tried = plural(changed, grid ? 'combination' : 'change');
+  const changed = points.filter(({ same_as: same }) => same !== 'profile');
+  const lost = changed.filter(({ status }) => status !== 'ok').length;
+  const unknown = lost === 0 ? '' : ` (${formatCount(lost)} more ${lost === 1 ? 'has' : 'have'} no result)`;
+  const tried = `${plural(changed.length - lost, grid ? 'combination' : 'change')}${unknown}`;
   const [first] = ranking;
   if (first === undefined) return `Of ${tried} none can be ranked.`;
   if (!first.helps) {
