@@ -1,14 +1,6 @@
-/** `--pace recorded|closed|scale=N` and the other options that select what a job is. */
+/** Counts, names and repeatable options, as several commands have them. */
+import { availableParallelism } from 'node:os';
 import { ConfigError } from '../input-error.ts';
-import type { Pacing } from '../replay/protocol.ts';
-
-/** Parses the value of `--pace`; throws {@link ConfigError} on anything else. */
-export function parsePacing(text: string): Pacing {
-  if (text === 'recorded' || text === 'closed') return { mode: text };
-  const factor = /^scale=(\d+(?:\.\d+)?)$/.exec(text);
-  if (factor !== null && Number(factor[1]) > 0) return { mode: 'scale', factor: Number(factor[1]) };
-  throw new ConfigError({ source: '--pace', reason: `'${text}' is none of recorded, closed, scale=N (N > 0)` });
-}
 
 /** Parses a positive whole number given to `option`. */
 export function parseCount(option: string, text: string): number {
@@ -27,4 +19,13 @@ export function parseNames(option: string, text: string): string[] {
   if (names.some((name) => name === ''))
     throw new ConfigError({ source: option, reason: `'${text}' has an empty name` });
   return names;
+}
+
+/** Worker threads of `--workers`: 0 replays in this thread, all cores when left out. */
+export function parseWorkers(text: string | undefined): number {
+  if (text === undefined) return availableParallelism();
+  if (text === '0') return 0;
+  const count = parseCount('--workers', text);
+  if (count > 256) throw new ConfigError({ source: '--workers', reason: `${count} threads are more than 256` });
+  return count;
 }

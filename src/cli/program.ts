@@ -12,6 +12,7 @@ import { registerProfiles } from './profiles-command.ts';
 import { registerReplace } from './replace-command.ts';
 import { registerReport } from './report-command.ts';
 import { registerRun } from './run-command.ts';
+import { registerSweep } from './sweep-command.ts';
 import { registerSynth } from './synth-command.ts';
 import { registerValidateModel } from './validate-model-command.ts';
 import { registerVerify } from './verify-command.ts';
@@ -53,6 +54,7 @@ export async function runProgram(args: readonly string[], console?: Console): Pr
   registerReplace(program, context);
   registerCompare(program, context);
   registerGate(program, context);
+  registerSweep(program, context);
   registerReport(program, context);
   registerVerify(program, context);
   registerValidateModel(program, context);

@@ -1,13 +1,11 @@
 /** `replace`: the same load under each switching policy, and what each disturbs. */
-
-import { availableParallelism } from 'node:os';
 import type { Command } from 'commander';
-import { ConfigError } from '../input-error.ts';
 import { DEFAULT_BATCH_ROWS } from '../replay/batch-rows.ts';
+import { parsePacing } from '../replay/pacing.ts';
 import { SWITCH_POLICIES } from '../replay/study/policy.ts';
 import { ExitCode } from './exit-code.ts';
 import { withInterrupt } from './interrupt.ts';
-import { collect, parseCount, parseNames, parsePacing } from './pacing-option.ts';
+import { collect, parseCount, parseNames, parseWorkers } from './pacing-option.ts';
 import type { CommandContext } from './program.ts';
 import { createProgress } from './progress.ts';
 import { packageVersion } from './version.ts';
@@ -75,7 +73,7 @@ export function registerReplace(program: Command, context: CommandContext): void
             ...(options.onFault === undefined ? {} : { onFault: study.parseOnFault(options.onFault) }),
             windowNs: study.parseDuration('--window', options.window),
             sensitivity: options.sensitivity,
-            workers: workerCount(options.workers),
+            workers: parseWorkers(options.workers),
             batchRows: parseCount('--batch-rows', options.batchRows),
             toolVersion: packageVersion(),
             onProgress: (done: number, total: number) => progress.update(done, total),
@@ -91,12 +89,4 @@ export function registerReplace(program: Command, context: CommandContext): void
       context.console.talk(`study: ${options.output}/index.html (also study.txt, study.md, study.json)`);
       context.exit(result.interrupted ? ExitCode.interrupted : result.exitCode);
     });
-}
-
-function workerCount(text: string | undefined): number {
-  if (text === undefined) return availableParallelism();
-  if (text === '0') return 0;
-  const count = parseCount('--workers', text);
-  if (count > 256) throw new ConfigError({ source: '--workers', reason: `${count} threads are more than 256` });
-  return count;
 }

@@ -1,12 +1,10 @@
 /** `run`: batch replay of bundles, and the report of it. */
-
-import { availableParallelism } from 'node:os';
 import type { Command } from 'commander';
-import { ConfigError } from '../input-error.ts';
 import { DEFAULT_BATCH_ROWS } from '../replay/batch-rows.ts';
+import { parsePacing } from '../replay/pacing.ts';
 import { ExitCode } from './exit-code.ts';
 import { withInterrupt } from './interrupt.ts';
-import { collect, parseCount, parseNames, parsePacing } from './pacing-option.ts';
+import { collect, parseCount, parseNames, parseWorkers } from './pacing-option.ts';
 import type { CommandContext } from './program.ts';
 import { createProgress } from './progress.ts';
 import { packageVersion } from './version.ts';
@@ -58,7 +56,7 @@ export function registerRun(program: Command, context: CommandContext): void {
             ...(options.kernel === undefined ? {} : { kernels: parseNames('--kernel', options.kernel) }),
             overrides: options.set,
             ...(options.pace === undefined ? {} : { pacing: parsePacing(options.pace) }),
-            workers: workerCount(options.workers),
+            workers: parseWorkers(options.workers),
             batchRows: parseCount('--batch-rows', options.batchRows),
             assumptions: options.assumptions === true,
             onAssumptions: (numbers, replays) =>
@@ -79,12 +77,4 @@ export function registerRun(program: Command, context: CommandContext): void {
       context.console.talk(`report: ${options.output}/${first}${also}`);
       context.exit(result.interrupted ? ExitCode.interrupted : result.exitCode);
     });
-}
-
-function workerCount(text: string | undefined): number {
-  if (text === undefined) return availableParallelism();
-  if (text === '0') return 0;
-  const count = parseCount('--workers', text);
-  if (count > 256) throw new ConfigError({ source: '--workers', reason: `${count} threads are more than 256` });
-  return count;
 }

@@ -6,17 +6,17 @@
 import { BundleReader } from '../trace/reader.ts';
 import type { Manifest } from '../trace/schema/manifest.ts';
 import { foldAssumptions } from './assumptions/fold.ts';
-import { type MovableProfile, planAssumptions } from './assumptions/plan.ts';
+import { planAssumptions } from './assumptions/plan.ts';
 import { DEFAULT_BATCH_ROWS } from './batch-rows.ts';
-import type { JobExecutor } from './executor.ts';
+import { executeJobs } from './execute.ts';
 import { foldOutcomes, runExitCode } from './fold.ts';
-import { JOB_FAILED } from './job-failure.ts';
 import { type PlannedWorkload, planJobs, uniqueNames } from './plan.ts';
 import type { JobOutcome, JobSpec, Pacing, RunResult, WorkloadIdentity } from './protocol.ts';
 import { DEFAULT_KERNEL, hardwareForRun, kernelForRun, type RunProfile, splitOverrides } from './run-profiles.ts';
 import { scenarioOf, studyScenario } from './scenario.ts';
 import { planShards, shardFacts } from './shards.ts';
 import type { StudySpec } from './study/protocol.ts';
+import { type MovableProfile, variantsExitCode } from './variant.ts';
 
 /** What to run. */
 export interface RunOptions {
@@ -63,28 +63,14 @@ export async function runReplay(options: RunOptions): Promise<RunOutcome> {
   const assumptions = options.assumptions === true ? planAssumptions(plan.jobs, plan.movable) : undefined;
   const compared = assumptions?.variants.flatMap(({ jobs }) => jobs) ?? [];
   if (assumptions !== undefined) options.onAssumptions?.(assumptions.numbers.length, compared.length);
-  const total = plan.jobs.length + compared.length;
-  options.onProgress?.(0, total);
-  let done = 0;
-  const executor = await createExecutor(Math.min(options.workers, total));
-  try {
-    const onOutcome = (): void => options.onProgress?.(++done, total);
-    const all = await executor.run([...plan.jobs, ...compared], onOutcome, options.signal);
-    const outcomes = all.slice(0, plan.jobs.length);
-    const interrupted = options.signal?.aborted === true;
-    const run = foldOutcomes({ ...plan, toolVersion: options.toolVersion }, outcomes);
-    const exitCode = runExitCode(outcomes, interrupted) || failedVariants(all.slice(plan.jobs.length));
-    if (assumptions === undefined) return { run, interrupted, exitCode };
-    const byKey = new Map(compared.map(({ key }, index) => [key, all[plan.jobs.length + index] as JobOutcome]));
-    return { run: { ...run, assumptions: foldAssumptions(assumptions, byKey) }, interrupted, exitCode };
-  } finally {
-    await executor.close();
-  }
-}
-
-/** A replay that only compares has failed as a job, whatever its error: what the user asked for was replayed before. */
-function failedVariants(outcomes: readonly JobOutcome[]): number {
-  return outcomes.some(({ status }) => status === 'failed') ? JOB_FAILED : 0;
+  const all = await executeJobs([...plan.jobs, ...compared], options);
+  const outcomes = all.slice(0, plan.jobs.length);
+  const interrupted = options.signal?.aborted === true;
+  const run = foldOutcomes({ ...plan, toolVersion: options.toolVersion }, outcomes);
+  const exitCode = runExitCode(outcomes, interrupted) || variantsExitCode(all.slice(plan.jobs.length));
+  if (assumptions === undefined) return { run, interrupted, exitCode };
+  const byKey = new Map(compared.map(({ key }, index) => [key, all[plan.jobs.length + index] as JobOutcome]));
+  return { run: { ...run, assumptions: foldAssumptions(assumptions, byKey) }, interrupted, exitCode };
 }
 
 /** The jobs of a run and what the result says about its inputs. */
@@ -152,14 +138,4 @@ export function planRun(options: RunOptions): RunPlan {
 
 function unitRows({ topology, streams }: Manifest): number[] {
   return topology.units.map((_, unit) => streams[`dma-${unit}`]?.rows ?? 0);
-}
-
-/** The pool is loaded only where it is used: a run in this thread starts faster. */
-async function createExecutor(workers: number): Promise<JobExecutor> {
-  if (workers <= 0) {
-    const { createInlineExecutor } = await import('./inline-executor.ts');
-    return createInlineExecutor();
-  }
-  const { createPiscinaExecutor } = await import('./piscina-executor.ts');
-  return createPiscinaExecutor({ workers });
 }

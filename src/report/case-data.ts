@@ -61,7 +61,7 @@ function scenarioName(job: JobResult): string {
 }
 
 /** Folds the jobs of a run into cases, in the order of their keys. */
-export function collectCases(run: RunResult): CaseData[] {
+export function collectCases(run: Pick<RunResult, 'jobs' | 'workloads'>): CaseData[] {
   const groups = new Map<string, JobResult[]>();
   for (const job of run.jobs) {
     const key = `${job.workload}/${job.hardwareProfile}/${job.kernelProfile}/${scenarioName(job)}`;

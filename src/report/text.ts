@@ -44,6 +44,13 @@ function checkLines(checks: readonly Check[]): string[] {
   );
 }
 
+/** One table as lines of at most {@link TEXT_COLUMNS} characters where its figures allow. */
+export function tableText(table: Table): string {
+  return tableLines(table)
+    .map((line) => line.trimEnd())
+    .join('\n');
+}
+
 function chapterLines(chapter: Chapter): string[] {
   const lines = [
     ...wrapText(chapter.title, TEXT_COLUMNS),

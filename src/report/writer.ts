@@ -95,12 +95,18 @@ export async function writeRunFolder(
   await checkRunFolder(directory, { formats, overwrite });
   const files = await reportFiles(result, { formats: formats.filter(isReportFormat) });
   if (keepRun) files.set(RUN_FILE, serializeRun(result));
-  const stale = (await entries(directory)).filter((name) => REPORT_FILE.test(name) && !files.has(name));
-  await writeFiles(directory, files);
-  // Parts of the report that was replaced would tell of another run.
-  if (!files.has('index.html')) stale.push('charts');
-  for (const name of stale) await rm(join(directory, name), { recursive: true, force: true });
+  await writeReportFolder(directory, files);
   return [...files.keys()];
+}
+
+/** {@link writeFiles}, then removes what is left of the report that lay there: it would tell of another run. */
+export async function writeReportFolder(directory: string, files: ReadonlyMap<string, string>): Promise<void> {
+  const names = (await entries(directory)).filter((name) => REPORT_FILE.test(name));
+  const charts = (await entries(join(directory, 'charts'))).map((name) => `charts/${name}`);
+  await writeFiles(directory, files);
+  const stale = [...names, ...charts].filter((path) => !files.has(path));
+  if (!files.has('index.html')) stale.push('charts');
+  for (const path of stale) await rm(join(directory, path), { recursive: true, force: true });
 }
 
 /** The checks of {@link writeRunFolder} without writing: what is wrong is said before any work starts. */
@@ -124,8 +130,8 @@ export async function checkRunFolder(
   await checkWritable(directory);
 }
 
-/** Files by which a folder is known to hold a report, a study or a validation. */
-const REPORT_FILE = /^(run\.json|index\.html|(report|study|model-validation|compare)\.(json|txt|md))$/;
+/** Files by which a folder is known to hold a report, a study, a validation, a comparison or a sweep. */
+const REPORT_FILE = /^(run\.json|index\.html|(report|study|model-validation|compare|sweep)\.(json|txt|md))$/;
 
 /** Throws {@link ConfigError} when the folder, or the nearest one above it that exists, may not be written. */
 async function checkWritable(directory: string): Promise<void> {

@@ -3,16 +3,11 @@
  * time, and for all that have a scale together on either side. A move that leaves the resolved profile as it was (the ways of a
  * cache that is not there) is not replayed: it has no effect.
  */
-import { canonicalJson } from '../../canonical-json.ts';
 import { ConfigError } from '../../input-error.ts';
 import type { AssumedNumber, JobSpec, SourcedNumber } from '../protocol.ts';
 import type { RunProfile } from '../run-profiles.ts';
+import { type MovableProfile, overridePath, profileName, sameProfile, variantJob } from '../variant.ts';
 import { type Moves, movesOf, SIDES, type Side } from './perturbation.ts';
-
-/** A profile of the run, and how to resolve it with something changed. */
-export interface MovableProfile extends RunProfile {
-  resolve(overrides: readonly string[]): RunProfile;
-}
 
 /** Replays that all have the same thing moved. */
 export interface PlannedVariant {
@@ -26,11 +21,6 @@ export interface PlannedVariant {
 export interface AssumptionPlan {
   readonly numbers: readonly AssumedNumber[];
   readonly variants: readonly PlannedVariant[];
-}
-
-/** Path of an override that sets the number, leaving its basis alone where that can be. */
-function overridePath(path: string): string {
-  return path.startsWith('costsNs.') ? `${path}.value` : path;
 }
 
 /** Plans the replays of the run's own `jobs`. */
@@ -123,16 +113,4 @@ function resolveTogether(profile: MovableProfile, overrides: readonly string[]):
     }
   }
   return resolved;
-}
-
-function sameProfile(a: RunProfile, b: RunProfile): boolean {
-  return canonicalJson(a.planned.profile) === canonicalJson(b.planned.profile);
-}
-
-function profileName(job: JobSpec, kind: 'hardware' | 'kernel'): string {
-  return (job[kind] as { readonly name: string }).name;
-}
-
-function variantJob(job: JobSpec, id: string, changed: Partial<Pick<JobSpec, 'hardware' | 'kernel'>>): JobSpec {
-  return { ...job, ...changed, key: `${job.key}@${id}`, lean: true };
 }

@@ -1,5 +1,5 @@
 /** Which assumed numbers move a metric, and how far: a tornado, the widest bar on top. */
-import { formatChange, metricName } from '../document/assumptions.ts';
+import { formatChange, metricName } from '../document/metric-words.ts';
 import type { AssumptionSection } from '../schema/assumptions.ts';
 import type { Chart } from './chart.ts';
 

@@ -1,6 +1,7 @@
 /** A comparison in words and tables: verdict, configuration, then what came out. */
-import { formatChange } from '../document/assumptions.ts';
+
 import type { Badge, Block, Chapter, Head, ReportDocument, Section, Table, Tile } from '../document/block.ts';
+import { formatChange } from '../document/metric-words.ts';
 import { formatCount, plural } from '../format.ts';
 import { gateChecks, gateTally } from '../gate/sentences.ts';
 import { formatMetric, formatMetricChange } from '../metrics/direction.ts';

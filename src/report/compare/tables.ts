@@ -1,6 +1,7 @@
 /** Tables of a comparison: what was configured differently, and what came out differently. */
-import { formatChange } from '../document/assumptions.ts';
+
 import { type Block, figures, type Table, words } from '../document/block.ts';
+import { formatChange } from '../document/metric-words.ts';
 import { formatByteRate, formatCount, formatDuration, NOT_AVAILABLE, plural } from '../format.ts';
 import { formatMetric, formatMetricChange } from '../metrics/direction.ts';
 import type { ComparedConfiguration, ComparedDevice, ComparedProfile, MetricChange } from './schema.ts';

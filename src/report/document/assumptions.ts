@@ -1,50 +1,13 @@
 /** What a case rests on, in words and tables. */
-import {
-  formatByteRate,
-  formatCount,
-  formatDuration,
-  formatQuotient,
-  formatShare,
-  NOT_AVAILABLE,
-  plural,
-} from '../format.ts';
+import { formatCount, formatShare, plural } from '../format.ts';
 import type { AssumptionSection } from '../schema/assumptions.ts';
 import type { ReportCase, ReportModel } from '../schema/report.ts';
 import { moves, reach, rests } from '../sections/assumptions.ts';
 import { type Block, figures, type Section, words } from './block.ts';
+import { formatChange, metricName, metricValue } from './metric-words.ts';
 
 /** Numbers listed by name; the others are in `report.json`. */
 const LISTED_NUMBERS = 15;
-
-/** Metrics in words, and how their values are written. */
-const METRICS: Readonly<Record<string, readonly [name: string, format: (value: number | null) => string]>> = {
-  dma_latency_mean_ns: ['mean DMA latency', formatDuration],
-  dma_latency_p50_ns: ['p50 DMA latency', formatDuration],
-  dma_latency_p99_ns: ['p99 DMA latency', formatDuration],
-  translation_latency_mean_ns: ['mean translation latency', formatDuration],
-  throughput_bytes_per_s: ['throughput', formatByteRate],
-  iotlb_hit_share: ['IOTLB hits', formatShare],
-  walks_per_dma: ['walks per DMA', formatQuotient],
-  control_call_mean_ns: ['mean control-plane call', formatDuration],
-  invalidation_wait_mean_ns: ['mean invalidation wait', formatDuration],
-};
-
-/** A metric in words. */
-export function metricName(metric: string): string {
-  return METRICS[metric]?.[0] ?? metric;
-}
-
-function metricValue(metric: string, value: number | null): string {
-  return METRICS[metric]?.[1](value) ?? String(value);
-}
-
-/** A relative change with its sign: `+12.5 %`, `0`; `≈ 0` below a hundredth of a percent. */
-export function formatChange(change: number | null): string {
-  if (change === null) return NOT_AVAILABLE;
-  if (change === 0) return '0';
-  if (Math.abs(change) < 1e-4) return '≈ 0';
-  return `${change > 0 ? '+' : '−'}${formatShare(Math.abs(change))}`;
-}
 
 /** The section; none when the run did not ask for it. */
 export function assumptionChapter(model: ReportModel, { assumptions }: ReportCase): Section[] {

@@ -5,10 +5,9 @@
  */
 import type { AssumptionResult, RunResult } from '../../replay/protocol.ts';
 import { type CaseData, collectCases } from '../case-data.ts';
-import { distributionNs, nsFromPs, ratio } from '../quantities.ts';
 import type { AssumptionSection } from '../schema/assumptions.ts';
 import type { AssumptionCardSection } from '../schema/model-card.ts';
-import { headlineSection } from './headline.ts';
+import { type ComparisonMetric, comparisonMetrics } from './comparison-metrics.ts';
 
 /** Metrics that are compared, in the order of the report. */
 export const ASSUMPTION_METRICS = [
@@ -21,32 +20,13 @@ export const ASSUMPTION_METRICS = [
   'walks_per_dma',
   'control_call_mean_ns',
   'invalidation_wait_mean_ns',
-] as const;
+] as const satisfies readonly ComparisonMetric[];
 
 /** A name in {@link ASSUMPTION_METRICS}. */
 export type AssumptionMetric = (typeof ASSUMPTION_METRICS)[number];
 
 type Metrics = Readonly<Record<AssumptionMetric, number | null>>;
 type Effect = AssumptionSection['numbers'][number]['effects'][number];
-
-function metricsOf(data: CaseData): Metrics {
-  const headline = headlineSection(data);
-  const dma = distributionNs(data.dmaLatency);
-  const { control } = data.time;
-  const controlPs =
-    control.iovaPs + control.tablePs + control.submitPs + control.waitPs + control.lockPs + control.otherPs;
-  return {
-    dma_latency_mean_ns: dma.mean,
-    dma_latency_p50_ns: dma.p50,
-    dma_latency_p99_ns: dma.p99,
-    translation_latency_mean_ns: distributionNs(data.translationLatency).mean,
-    throughput_bytes_per_s: headline.throughput_bytes_per_s,
-    iotlb_hit_share: headline.iotlb_hit_share,
-    walks_per_dma: headline.walks_per_dma,
-    control_call_mean_ns: ratio(nsFromPs(controlPs), data.controlRows),
-    invalidation_wait_mean_ns: distributionNs(data.invalidation.waitLatency).mean,
-  };
-}
 
 /** By case key: the section, or nothing when the run did not ask. */
 export function assumptionSections(run: RunResult, cases: readonly CaseData[]): Map<string, AssumptionSection> {
@@ -55,13 +35,13 @@ export function assumptionSections(run: RunResult, cases: readonly CaseData[]): 
   const variants = assumptions.variants.map(({ number, side, jobs }) => ({
     number,
     side,
-    cases: new Map(collectCases({ ...run, jobs }).map((data) => [data.key, metricsOf(data)])),
+    cases: new Map(collectCases({ ...run, jobs }).map((data) => [data.key, comparisonMetrics(data)])),
   }));
   const lost = new Set(assumptions.missing.map(({ number, side }) => `${number} ${side}`));
   const metricsAt: MetricsAt = (data, number, side) => {
     if (lost.has(`${number} ${side}`)) return null;
     const variant = variants.find((one) => one.number === number && one.side === side);
-    return variant === undefined ? metricsOf(data) : (variant.cases.get(data.key) ?? null);
+    return variant === undefined ? comparisonMetrics(data) : (variant.cases.get(data.key) ?? null);
   };
   return new Map(cases.map((data) => [data.key, sectionOf(data, assumptions, metricsAt)]));
 }
@@ -70,7 +50,7 @@ export function assumptionSections(run: RunResult, cases: readonly CaseData[]): 
 type MetricsAt = (data: CaseData, number: number, side: 'slow' | 'fast') => Metrics | null;
 
 function sectionOf(data: CaseData, assumptions: AssumptionResult, metricsAt: MetricsAt): AssumptionSection {
-  const base = metricsOf(data);
+  const base = comparisonMetrics(data);
   const [slow, fast] = [metricsAt(data, -1, 'slow'), metricsAt(data, -1, 'fast')];
   const used = (kind: string, profile: string): boolean =>
     profile === (kind === 'hardware' ? data.hardwareProfile : data.kernelProfile);

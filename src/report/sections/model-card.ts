@@ -23,6 +23,11 @@ const LIMITS: readonly string[] = [
   'Device think time is what the trace shows under recorded pacing, and nothing under closed pacing.',
 ];
 
+/** What a basis tag means; a number with several counts as its weakest. */
+export function basisMeaning(basis: string): string {
+  return BASES.find(([tag]) => tag === basisTag(basis))?.[1] ?? basis;
+}
+
 /** The card of all profiles that the run used. */
 export function modelCardSection(
   profiles: readonly ProfileCard[],
@@ -60,7 +65,7 @@ export function modelCardSection(
 }
 
 /** A number with several bases (`M/A`) counts as its weakest: an assumption anywhere makes it one. */
-function basisTag(basis: string): string {
+export function basisTag(basis: string): string {
   if (/assumption/i.test(basis)) return 'A';
   const tags = basis.split(/[^A-Z]+/).filter((tag) => tag !== '');
   const rank = (tag: string) => BASES.findIndex(([name]) => name === tag);

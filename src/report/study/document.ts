@@ -1,10 +1,10 @@
 /** A study in words and tables. */
 import type { RunResult } from '../../replay/protocol.ts';
 import type { Chart } from '../charts/chart.ts';
-import type { Badge, Block, Chapter, Provenance, ReportDocument, Section, Tile } from '../document/block.ts';
+import type { Badge, Block, Chapter, ReportDocument, Section, Tile } from '../document/block.ts';
 import { modelCardChapter } from '../document/model-card.ts';
-import { formatCount, formatDuration, formatShare, plural } from '../format.ts';
-import { inferredColumnsText } from '../inferred-columns.ts';
+import { workloadProvenance } from '../document/workload-provenance.ts';
+import { formatCount, formatDuration, plural } from '../format.ts';
 import { nsFromPs } from '../quantities.ts';
 import { modelCardSection } from '../sections/model-card.ts';
 import { studyCharts } from './charts.ts';
@@ -95,7 +95,7 @@ function chapter(study: StudyCase, run: RunResult): Chapter {
       answer: `${capital(result.description)}. ${capital(verdictOf(result).slice(result.policy.length + 2))}`,
       answered: result.summary.switches > 0,
     })),
-    provenance: provenance(study),
+    provenance: workloadProvenance(study.identity),
     pacing: pacingText(study),
     sections: ran.length === 0 ? [] : sections(study),
   };
@@ -154,30 +154,6 @@ function longerThanWindow({ policies, windowPs }: StudyCase): string {
   const longer = policies.filter(({ summary }) => (summary.blackout.p50_ns ?? 0) > nsFromPs(windowPs));
   if (longer.length === 0) return '';
   return ` Blackouts under ${longer.map(({ policy }) => policy).join(', ')} are longer than the window: \`--window\` widens it.`;
-}
-
-function provenance({ identity }: StudyCase): Provenance | null {
-  if (identity === null) return null;
-  const split = identity.provenance;
-  const columns = inferredColumnsText(split);
-  const part = (name: string, rows: number, share: number | null) => ({
-    name,
-    share: share ?? 0,
-    text: `${name} ${formatShare(share)} (${formatCount(rows)})`,
-  });
-  return {
-    parts: [
-      part('measured', split.measured, split.measured_share),
-      part('inferred', split.inferred, split.inferred_share),
-      part('synthetic', split.synthetic, split.synthetic_share),
-    ],
-    notes: [
-      ...(columns === null ? [] : [columns]),
-      `${plural(identity.lost_events ?? 0, 'event')} lost`,
-      `recorded with ${identity.tool}`,
-      identity.description,
-    ].filter((note) => note !== ''),
-  };
 }
 
 function sections(study: StudyCase): Section[] {

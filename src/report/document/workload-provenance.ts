@@ -1,0 +1,30 @@
+/** Provenance of a workload's DMA stream, for pages that compare replays of it. */
+import { formatCount, formatShare, plural } from '../format.ts';
+import { inferredColumnsText } from '../inferred-columns.ts';
+import type { IdentitySection } from '../schema/identity.ts';
+import type { Provenance } from './block.ts';
+
+/** Shares of the stream and where it came from; `null` without a readable manifest. */
+export function workloadProvenance(identity: IdentitySection | null): Provenance | null {
+  if (identity === null) return null;
+  const split = identity.provenance;
+  const columns = inferredColumnsText(split);
+  const part = (name: string, rows: number, share: number | null) => ({
+    name,
+    share: share ?? 0,
+    text: `${name} ${formatShare(share)} (${formatCount(rows)})`,
+  });
+  return {
+    parts: [
+      part('measured', split.measured, split.measured_share),
+      part('inferred', split.inferred, split.inferred_share),
+      part('synthetic', split.synthetic, split.synthetic_share),
+    ],
+    notes: [
+      ...(columns === null ? [] : [columns]),
+      `${plural(identity.lost_events ?? 0, 'event')} lost`,
+      `recorded with ${identity.tool}`,
+      identity.description,
+    ].filter((note) => note !== ''),
+  };
+}

@@ -1,0 +1,216 @@
+import { describe, expect, test } from 'vitest';
+import { COMPARISON_METRICS } from '../../../../src/report/sections/comparison-metrics.ts';
+import { effectsOf, gridEffects, plateauOf, rankingOf } from '../../../../src/report/sweep/effects.ts';
+import { buildSweep } from '../../../../src/report/sweep/model.ts';
+import type { PointMetrics, SweepCaseModel, SweepPointModel } from '../../../../src/report/sweep/schema.ts';
+import { isNumeric, ratiosOf, type SeriesPoint, seriesOf } from '../../../../src/report/sweep/series.ts';
+import { headline, paramAnswer } from '../../../../src/report/sweep/words.ts';
+import { gridResult, sweepResult } from '../../../support/sweep-result-builder.ts';
+
+const BASE = Object.fromEntries(COMPARISON_METRICS.map((metric) => [metric, 100])) as PointMetrics;
+
+const metrics = (fields: Partial<PointMetrics>): PointMetrics => ({ ...BASE, faulted_dma: 0, ...fields });
+
+function series(metric: keyof PointMetrics, points: readonly (readonly [string, number | null])[]): SeriesPoint[] {
+  return points.map(([value, found]) => ({
+    value,
+    own: false,
+    status: 'ok',
+    metrics: found === null ? null : metrics({ [metric]: found }),
+    ratios: null,
+  }));
+}
+
+describe('effect size', () => {
+  const effect = (...values: (number | null)[]) =>
+    effectsOf(
+      series(
+        'dma_latency_mean_ns',
+        values.map((value, index) => [`at ${index}`, value] as const),
+      ),
+    ).find(({ metric }) => metric === 'dma_latency_mean_ns');
+
+  test('is the largest over the smallest value, and says where they are', () => {
+    expect(effect(20, 10, 40)).toMatchObject({ min: 10, min_at: 'at 1', max: 40, max_at: 'at 2', ratio: 4 });
+  });
+
+  test('leaves out points without a result, and has no ratio over nothing', () => {
+    expect(effect(20, null)).toMatchObject({ min: 20, max: 20, ratio: null });
+    expect(effect(0, 5)).toMatchObject({ min: 0, max: 5, ratio: null });
+    expect(effect(null)).toMatchObject({ min: null, min_at: null, max: null, ratio: null });
+  });
+
+  test('of a grid is that of the line where it is largest', () => {
+    const point = (x: string, y: string, mean: number): SweepPointModel => ({
+      changes: [
+        { path: 'x', value: x },
+        { path: 'y', value: y },
+      ],
+      status: 'ok',
+      same_as: null,
+      missing: [],
+      metrics: metrics({ dma_latency_mean_ns: mean }),
+      ratio_to_base: null,
+    });
+    const points = [point('1', 'a', 100), point('2', 'a', 90), point('1', 'b', 50), point('2', 'b', 10)];
+    expect(gridEffects(points, 'x')[0]).toMatchObject({ ratio: 5, min_at: '2', others: [{ path: 'y', value: 'b' }] });
+    expect(gridEffects(points, 'y')[0]).toMatchObject({ ratio: 9, min_at: 'b', others: [{ path: 'x', value: '2' }] });
+  });
+});
+
+describe('point of diminishing returns', () => {
+  const latency = (...points: (readonly [string, number | null])[]) =>
+    plateauOf(series('dma_latency_mean_ns', points), 'dma_latency_mean_ns');
+
+  test('smallest value within 5 % of the best, where more is better', () => {
+    const found = latency(['16', 300], ['32', 105], ['64', 101], ['128', 100]);
+    expect(found).toMatchObject({ value: '32', side: 'smallest', best: 100, best_at: '128', within_share: 0.05 });
+    expect(latency(['16', 300], ['32', 106], ['64', 104], ['128', 100])).toMatchObject({ value: '64' });
+  });
+
+  test('largest value within 5 % of the best, where less is better', () => {
+    expect(latency(['50', 100], ['100', 104], ['200', 150])).toMatchObject({ value: '100', side: 'largest' });
+  });
+
+  test('any, where it does not matter; none with a single result', () => {
+    expect(latency(['1', 100], ['2', 103])).toMatchObject({ side: 'any', value: '1' });
+    expect(latency(['1', 100], ['2', null])).toBeNull();
+  });
+
+  test('of throughput the most is best', () => {
+    const points = series('throughput_bytes_per_s', [
+      ['1', 10],
+      ['2', 96],
+      ['4', 100],
+    ]);
+    expect(plateauOf(points, 'throughput_bytes_per_s')).toMatchObject({ value: '2', side: 'smallest', best_at: '4' });
+  });
+});
+
+describe('ranking', () => {
+  const base: SweepCaseModel['base'] = { status: 'ok', missing: [], metrics: metrics({}) };
+  const point = (path: string, value: string, fields: Partial<PointMetrics>): SweepPointModel => ({
+    changes: [{ path, value }],
+    status: 'ok',
+    same_as: null,
+    missing: [],
+    metrics: metrics(fields),
+    ratio_to_base: ratiosOf(metrics(fields), metrics({})),
+  });
+  const rank = (points: SweepPointModel[], by: SweepCaseModel['ranked_by'] = 'dma_latency_mean_ns') =>
+    rankingOf({ base, points, params: [], ranked_by: by }, false).map(({ changes, helps }) => [
+      changes[0]!.path,
+      changes[0]!.value,
+      helps,
+    ]);
+
+  test('the best value of each parameter, best first; gains below 1 % help nobody', () => {
+    const points = [
+      point('a', '1', { dma_latency_mean_ns: 90 }),
+      point('a', '2', { dma_latency_mean_ns: 80 }),
+      point('b', '1', { dma_latency_mean_ns: 50 }),
+      point('c', '1', { dma_latency_mean_ns: 99.5 }),
+      point('d', '1', { dma_latency_mean_ns: 200 }),
+    ];
+    expect(rank(points)).toEqual([
+      ['b', '1', true],
+      ['a', '2', true],
+      ['c', '1', false],
+      ['d', '1', false],
+    ]);
+  });
+
+  test('by throughput the most is best, though latency says otherwise', () => {
+    const points = [
+      point('narrow', '1', { dma_latency_mean_ns: 10, throughput_bytes_per_s: 50 }),
+      point('wide', '1', { dma_latency_mean_ns: 120, throughput_bytes_per_s: 200 }),
+    ];
+    expect(rank(points, 'throughput_bytes_per_s')).toEqual([
+      ['wide', '1', true],
+      ['narrow', '1', false],
+    ]);
+  });
+
+  test('of values that do the same for it, the one that does more for the other metric', () => {
+    const points = [
+      point('a', '1', { dma_latency_mean_ns: 105 }),
+      point('a', '2', { dma_latency_mean_ns: 95 }),
+      point('a', '3', { dma_latency_mean_ns: 99 }),
+    ];
+    expect(rank(points, 'throughput_bytes_per_s')).toEqual([['a', '2', false]]);
+  });
+
+  test('a point at which DMA faults, and the profile itself, are no help', () => {
+    expect(rank([point('a', '1', { dma_latency_mean_ns: 1, faulted_dma: 1 })])).toEqual([]);
+    expect(rank([{ ...point('a', '1', {}), same_as: 'profile' }])).toEqual([]);
+  });
+});
+
+describe('a series', () => {
+  test('numbers ascend with the profile’s own among them, whether it was swept or not', () => {
+    const { model } = buildSweep(sweepResult());
+    const [one] = model.cases;
+    const [entries, policy] = one!.params;
+    expect(seriesOf(one!, entries!).map(({ value, own }) => [value, own])).toEqual([
+      ['16', false],
+      ['32', false],
+      ['64', true],
+      ['128', false],
+    ]);
+    const without = { ...one!, points: one!.points.filter(({ same_as: same }) => same === null) };
+    expect(seriesOf(without, entries!)).toEqual(seriesOf(one!, entries!));
+    expect(seriesOf(without, policy!).map(({ value, own }) => [value, own])).toEqual([
+      ['lru', true],
+      ['fifo', false],
+    ]);
+  });
+
+  test.each([
+    [['1', '2.5', '-3'], '4', true],
+    [['1', '2'], null, true],
+    [['1', '[1,2]'], '4', false],
+    [['lru'], null, false],
+    [['true', 'false'], 'true', false],
+    [['1'], 'lru', false],
+  ])('%j beside %s is numeric: %s', (values, own, expected) => {
+    expect(isNumeric(values, own)).toBe(expected);
+  });
+});
+
+describe('what a parameter does, in words', () => {
+  const [one] = buildSweep(sweepResult()).model.cases;
+  const [entries, policy] = one!.params;
+
+  test('a parameter of which no point has a result is not said to do nothing', () => {
+    expect(paramAnswer(policy!, { ...one!, points: one!.points.slice(5) })).toBe('No point of it has a result.');
+    expect(paramAnswer(policy!, one!)).toBe('There is nothing to compare 674 ns with. 1 of 2 points has no result.');
+  });
+
+  test('one that moves nothing says so, one that moves something else names it', () => {
+    const still = entries!.effects.map((effect) => ({ ...effect, max: effect.min, ratio: 1 }));
+    expect(paramAnswer({ ...entries!, effects: still }, one!)).toContain('nor anything else that is compared');
+    const other = still.map((effect) => (effect.metric === 'iotlb_hit_share' ? { ...effect, ratio: 2 } : effect));
+    expect(paramAnswer({ ...entries!, effects: other }, one!)).toContain('it moves IOTLB hits');
+  });
+
+  test('where no change helps, the headline says so', () => {
+    const ranking = one!.ranking.map((ranked) => ({ ...ranked, helps: false }));
+    expect(headline({ ...one!, ranking }, false)).toMatch(
+      /^None of 3 changes \(1 more has no result\) helps by 1 % or more: .*674 ns as it is/,
+    );
+    expect(headline({ ...one!, ranking: [] }, false)).toBe('Of 3 changes (1 more has no result) none can be ranked.');
+  });
+});
+
+test('a grid of two numbers has heat maps of every combination, and no lines', () => {
+  const { charts, model } = buildSweep(gridResult());
+  expect(charts[0]!.map(({ name, rows }) => [name, rows.length])).toEqual([
+    ['heat-latency', 8],
+    ['heat-throughput', 8],
+  ]);
+  expect(model.cases[0]!.ranking[0]!.changes).toEqual([
+    { path: 'iotlb.entries', value: '128' },
+    { path: 'walk.walkers', value: '12' },
+  ]);
+  expect(model.cases[0]!.params.every(({ diminishing_returns: plateau }) => plateau === null)).toBe(true);
+});
