@@ -1,13 +1,11 @@
 /** `--pace recorded|closed|scale=N` and the other options that select what a job is. */
 import { ConfigError } from '../input-error.ts';
+import { parsePacingText } from '../replay/pacing.ts';
 import type { Pacing } from '../replay/protocol.ts';
 
 /** Parses the value of `--pace`; throws {@link ConfigError} on anything else. */
 export function parsePacing(text: string): Pacing {
-  if (text === 'recorded' || text === 'closed') return { mode: text };
-  const factor = /^scale=(\d+(?:\.\d+)?)$/.exec(text);
-  if (factor !== null && Number(factor[1]) > 0) return { mode: 'scale', factor: Number(factor[1]) };
-  throw new ConfigError({ source: '--pace', reason: `'${text}' is none of recorded, closed, scale=N (N > 0)` });
+  return parsePacingText(text, '--pace');
 }
 
 /** Parses a positive whole number given to `option`. */

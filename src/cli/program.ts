@@ -6,6 +6,7 @@ import { registerConform } from './conform-command.ts';
 import { type Console, processConsole } from './console.ts';
 import { ExitCode } from './exit-code.ts';
 import { registerImport } from './import-command.ts';
+import { registerNightly } from './nightly-command.ts';
 import { registerProfiles } from './profiles-command.ts';
 import { registerReplace } from './replace-command.ts';
 import { registerReport } from './report-command.ts';
@@ -50,6 +51,7 @@ export async function runProgram(args: readonly string[], console?: Console): Pr
   registerRun(program, context);
   registerReplace(program, context);
   registerReport(program, context);
+  registerNightly(program, context);
   registerVerify(program, context);
   registerValidateModel(program, context);
   registerConform(program, context);

@@ -1,8 +1,5 @@
 /** `run`: batch replay of bundles, and the report of it. */
-
-import { availableParallelism } from 'node:os';
 import type { Command } from 'commander';
-import { ConfigError } from '../input-error.ts';
 import { DEFAULT_BATCH_ROWS } from '../replay/batch-rows.ts';
 import { ExitCode } from './exit-code.ts';
 import { withInterrupt } from './interrupt.ts';
@@ -10,6 +7,7 @@ import { collect, parseCount, parseNames, parsePacing } from './pacing-option.ts
 import type { CommandContext } from './program.ts';
 import { createProgress } from './progress.ts';
 import { packageVersion } from './version.ts';
+import { workerCount } from './worker-count.ts';
 
 interface RunOptions {
   readonly output: string;
@@ -79,12 +77,4 @@ export function registerRun(program: Command, context: CommandContext): void {
       context.console.talk(`report: ${options.output}/${first}${also}`);
       context.exit(result.interrupted ? ExitCode.interrupted : result.exitCode);
     });
-}
-
-function workerCount(text: string | undefined): number {
-  if (text === undefined) return availableParallelism();
-  if (text === '0') return 0;
-  const count = parseCount('--workers', text);
-  if (count > 256) throw new ConfigError({ source: '--workers', reason: `${count} threads are more than 256` });
-  return count;
 }

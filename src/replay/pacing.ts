@@ -3,6 +3,7 @@
  * row (its dependency, its place in its device's or CPU's order, window and link) is the same in every mode.
  */
 import { assert } from '../assert.ts';
+import { ConfigError } from '../input-error.ts';
 import { NEVER, TICKS_PER_NS } from '../units.ts';
 import type { Pacing } from './protocol.ts';
 
@@ -35,4 +36,12 @@ export function formatPacing(pacing: Pacing): string {
   if (pacing.mode !== 'scale') return pacing.mode;
   assert(pacing.factor > 0, `not a time scale: ${pacing.factor}`);
   return `scale=${pacing.factor}`;
+}
+
+/** Reads what {@link formatPacing} writes; throws {@link ConfigError} with `source` on anything else. */
+export function parsePacingText(text: string, source: string): Pacing {
+  if (text === 'recorded' || text === 'closed') return { mode: text };
+  const factor = /^scale=(\d+(?:\.\d+)?)$/.exec(text);
+  if (factor !== null && Number(factor[1]) > 0) return { mode: 'scale', factor: Number(factor[1]) };
+  throw new ConfigError({ source, reason: `'${text}' is none of recorded, closed, scale=N (N > 0)` });
 }

@@ -1,7 +1,7 @@
 /** Thresholds held against the cases of a run, and of a base where there is one. */
 import { ConfigError } from '../../input-error.ts';
 import type { ReportCase, ReportModel } from '../schema.ts';
-import { caseMetrics } from './case-metrics.ts';
+import { type CaseMetrics, caseMetrics } from './case-metrics.ts';
 import { conditionHolds, needsBase, observed } from './condition.ts';
 import { resolveMetric } from './metric-name.ts';
 import { matchesFilter, type Threshold } from './thresholds.ts';
@@ -57,7 +57,11 @@ export function allPass(gates: readonly Gate[]): boolean {
   return gates.every(({ verdict }) => verdict === 'pass');
 }
 
-function isAbout({ workload, hardware, kernel }: Threshold, one: ReportCase): boolean {
+/** What filters of a threshold look at. */
+export type FilteredCase = Pick<ReportCase, 'workload' | 'hardware_profile' | 'kernel_profile'>;
+
+/** Whether the filters of a threshold mean the case. */
+export function isAbout({ workload, hardware, kernel }: Threshold, one: FilteredCase): boolean {
   return (
     matchesFilter(workload, one.workload) &&
     matchesFilter(hardware, one.hardware_profile) &&
@@ -66,14 +70,22 @@ function isAbout({ workload, hardware, kernel }: Threshold, one: ReportCase): bo
 }
 
 function gateOf(threshold: Threshold, one: ReportCase, base: ReportCase | undefined): Gate {
-  const { condition, required, because } = threshold;
-  const metrics = caseMetrics(one);
-  const metric = resolveMetric(condition.metric, [...metrics.keys()], threshold.source);
+  return gateOfMetrics(threshold, one.key, caseMetrics(one), base === undefined ? undefined : caseMetrics(base));
+}
+
+/** One threshold held against the metrics of the case `key`; throws {@link ConfigError} for a metric it does not have. */
+export function gateOfMetrics(
+  { condition, required, because, source }: Threshold,
+  key: string,
+  metrics: CaseMetrics,
+  base: CaseMetrics | undefined,
+): Gate {
+  const metric = resolveMetric(condition.metric, [...metrics.keys()], source);
   const value = metrics.get(metric) ?? null;
-  const baseValue = base === undefined ? null : (caseMetrics(base).get(metric) ?? null);
+  const baseValue = base?.get(metric) ?? null;
   const holds = conditionHolds(condition, value, baseValue);
   return {
-    case: one.key,
+    case: key,
     text: condition.text,
     required,
     metric,
