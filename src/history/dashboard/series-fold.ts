@@ -78,7 +78,9 @@ export class SeriesFold {
   }
 
   #verdict({ gates }: NightlyEntry): Point['verdict'] {
-    const own = gates.filter((gate) => gate.case === this.#identity.case && gate.metric === this.#identity.metric);
+    const { case: key, metric } = this.#identity;
+    // A gate of a case without a result has no metric: it is about all that is missing.
+    const own = gates.filter((gate) => gate.case === key && (gate.metric === metric || gate.metric === null));
     const failed = own.filter(gateFails).map(({ verdict }) => verdict);
     return failed.includes('breach') ? 'breach' : failed.length > 0 ? 'unknown' : 'pass';
   }

@@ -65,7 +65,7 @@ export function seenText({ verdict, metric, value, base }: EntryGate): string {
   if (metric === null) return 'no result';
   const seen = formatMetric(metric, value);
   const change =
-    base === null || value === null ? '' : ` from ${formatMetric(metric, base)}, ${formatChange(value, base)}`;
+    base === null || value === null ? '' : ` from ${formatMetric(metric, base)}, ${formatChange(metric, value, base)}`;
   return `${verdict === 'unknown' ? 'unknown: ' : ''}${seen}${change}`;
 }
 

@@ -7,9 +7,11 @@ import { buildDashboard } from '../../../src/history/dashboard/model.ts';
 import { openMetrics } from '../../../src/history/dashboard/open-metrics.ts';
 import { DASHBOARD_SCHEMA, type Dashboard } from '../../../src/history/dashboard/schema.ts';
 import { SHOWN_ENTRIES } from '../../../src/history/dashboard/series-fold.ts';
+import { formatChange } from '../../../src/history/dashboard/words.ts';
 import { dashboardFiles, writeDashboard } from '../../../src/history/dashboard/writer.ts';
 import { entryIdOf } from '../../../src/history/entry.ts';
 import { entryPath } from '../../../src/history/store.ts';
+import { unitOf } from '../../../src/report/metrics/unit.ts';
 import { appendNight, type Night, nightlyPlan } from '../../support/nightly-history.ts';
 
 const plan = nightlyPlan();
@@ -85,7 +87,8 @@ describe('the dashboard of thirty nights', () => {
 
   test('marks breached entries, gaps, and changes of configuration and tool', () => {
     const { points, marks, trend } = series('latency.dma_latency_ns.p99');
-    expect(points.filter(({ value }) => value === null).map(({ entry }) => entry)).toEqual(['000016']);
+    const gap = { entry: '000016', date: '2026-01-16', value: null, verdict: 'unknown' };
+    expect(points.filter(({ value }) => value === null)).toEqual([gap]);
     expect(points.findIndex(({ verdict }) => verdict === 'breach')).toBe(11);
     expect(marks).toEqual([
       { entry: '000012', date: '2026-01-12', changes: ['configuration changed: iotlb.entries 128 → 64'] },
@@ -128,6 +131,32 @@ describe('the dashboard of thirty nights', () => {
     const again = await dashboardFiles(buildDashboard(history, plan, '0.2.0'));
     expect([...again]).toEqual([...files]);
   });
+});
+
+test.each([
+  [102, 100, '+2.00 %'],
+  [0.9, 1, '-10.0 %'],
+  [3000, 1, '+299900 %'],
+  [100, 100, '='],
+  [100.0001, 100, '+< 0.01 %'],
+  [3, 0, '+3.00 ns'],
+  [-50, -100, '+50.0 %'],
+  [null, 1, '–'],
+  [1, null, '–'],
+])('%s after %s is a change of %s', (value, base, text) => {
+  expect(formatChange('latency.dma_latency_ns.p99', value, base)).toBe(text);
+});
+
+test.each([
+  ['latency.dma_latency_ns.p99', 'ns'],
+  ['latency.dma_latency_ns.count', 'count'],
+  ['headline.throughput_bytes_per_s', 'bytes/s'],
+  ['headline.dma_per_s', '1/s'],
+  ['headline.iotlb_hit_share', 'share'],
+  ['headline.dma_bytes', 'bytes'],
+  ['units[dmar0].counters.iotlb_lookup', 'count'],
+])('%s is in %s', (metric, unit) => {
+  expect(unitOf(metric)).toBe(unit);
 });
 
 describe('feeds', () => {
