@@ -243,6 +243,9 @@ describe('a history', () => {
       expect(points[0]!.entry).toBe('000021');
     }
     expect(dashboard.recent).toHaveLength(30);
+    // A line for each chart, and no mark for each of its points.
+    const files = await dashboardFiles({ ...dashboard, series: dashboard.series.slice(0, 2) });
+    expect(files.get('index.html')!.length).toBeLessThan(200_000);
     // What is the same since before the first that is shown is still known.
     expect(dashboard.series[0]!.unchanged_since!.entry).toBe('000001');
   });
