@@ -1,13 +1,15 @@
-/** `metrics.prom`: the newest entry in the OpenMetrics text format 1.0, for Prometheus and what reads it. */
+/**
+ * `metrics.prom`: the newest entry in the OpenMetrics text format 1.0. Gauges alone, so that it is the older Prometheus
+ * text format, too, which the text-file collector of the node exporter reads.
+ */
 import { withoutLabels } from '../../report/metrics/metric-name.ts';
 import type { Dashboard, DashboardSeries } from './schema.ts';
 
 type Labels = Readonly<Record<string, string>>;
 
-/** A metric family with its samples. */
+/** A family of gauges with its samples. */
 interface Family {
   readonly name: string;
-  readonly type: 'gauge' | 'info';
   readonly help: string;
   readonly samples: { readonly labels: Labels; readonly value: number }[];
 }
@@ -15,10 +17,9 @@ interface Family {
 /** The text; ends with `# EOF`. */
 export function openMetrics(dashboard: Dashboard): string {
   const lines: string[] = [];
-  for (const { name, type, help, samples } of families(dashboard)) {
-    lines.push(`# TYPE ${name} ${type}`, `# HELP ${name} ${escapeText(help)}`);
-    const sample = type === 'info' ? `${name}_info` : name;
-    for (const { labels, value } of samples) lines.push(`${sample}{${labelText(labels)}} ${value}`);
+  for (const { name, help, samples } of families(dashboard)) {
+    lines.push(`# TYPE ${name} gauge`, `# HELP ${name} ${escapeText(help)}`);
+    for (const { labels, value } of samples) lines.push(`${name}{${labelText(labels)}} ${value}`);
   }
   return `${[...lines, '# EOF'].join('\n')}\n`;
 }
@@ -27,7 +28,6 @@ function families({ status, series, plan }: Dashboard): Family[] {
   const common = { plan: plan.name };
   const one = (name: string, help: string, value: number): Family => ({
     name: `iommu_replay_nightly_${name}`,
-    type: 'gauge',
     help,
     samples: [{ labels: common, value }],
   });
@@ -35,9 +35,8 @@ function families({ status, series, plan }: Dashboard): Family[] {
   const unexplained = status.unexplained.reduce((sum, { metrics }) => sum + metrics.length, 0);
   return [
     {
-      name: 'iommu_replay_nightly_entry',
-      type: 'info',
-      help: 'Newest entry of the history.',
+      name: 'iommu_replay_nightly_newest_entry',
+      help: 'Always 1; the labels tell which entry the others are of.',
       samples: [
         {
           labels: {
@@ -57,7 +56,6 @@ function families({ status, series, plan }: Dashboard): Family[] {
     one('complete', '1 when no job of the newest entry failed.', status.verdict === 'incomplete' ? 0 : 1),
     {
       name: 'iommu_replay_nightly_gates',
-      type: 'gauge',
       help: 'Gates of the newest entry by verdict.',
       samples: gates,
     },
@@ -74,7 +72,7 @@ function valueFamilies(series: readonly DashboardSeries[], common: Labels): Fami
     const plain = withoutLabels(metric).replaceAll('[]', '');
     const name = `iommu_replay_${plain.replace(/[^a-zA-Z0-9_]/g, '_')}`;
     const help = `${plain} of report.json, newest entry; unit: ${unit}.`;
-    const family = byName.get(name) ?? { name, type: 'gauge' as const, help, samples: [] };
+    const family = byName.get(name) ?? { name, help, samples: [] };
     family.samples.push({ labels: { ...common, run, case: key, series: label, metric }, value: newest });
     byName.set(name, family);
   }
