@@ -17,7 +17,7 @@ export function decodeStrict<T extends z.ZodType>(schema: T, value: unknown, sou
   }
   const result = schema.safeParse(value);
   if (!result.success) {
-    const issue = result.error.issues[0];
+    const issue = innermostIssue(result.error.issues[0]);
     throw new ConfigError({ source, path: formatPath(issue?.path ?? []), reason: issueReason(issue) });
   }
   return deepFreeze(result.data);
@@ -150,6 +150,17 @@ function unionOption(union: z.ZodUnion, value: object): z.core.$ZodType | undefi
     );
     return telling.every(([key, member]) => takes(key, member));
   });
+}
+
+/** Of an issue of a union that of the option which got furthest: what is wrong, instead of that nothing fits. */
+function innermostIssue(issue: z.core.$ZodIssue | undefined): z.core.$ZodIssue | undefined {
+  if (issue?.code !== 'invalid_union') return issue;
+  let furthest: z.core.$ZodIssue | undefined;
+  for (const [first] of issue.errors) {
+    const inner = innermostIssue(first);
+    if (inner !== undefined && inner.path.length > (furthest?.path.length ?? 0)) furthest = inner;
+  }
+  return furthest === undefined ? issue : { ...furthest, path: [...issue.path, ...furthest.path] };
 }
 
 function issueReason(issue: z.core.$ZodIssue | undefined): string {

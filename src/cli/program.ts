@@ -8,6 +8,7 @@ import { type Console, processConsole } from './console.ts';
 import { ExitCode } from './exit-code.ts';
 import { registerGate } from './gate-command.ts';
 import { registerImport } from './import-command.ts';
+import { registerNightly } from './nightly-command.ts';
 import { registerProfiles } from './profiles-command.ts';
 import { registerReplace } from './replace-command.ts';
 import { registerReport } from './report-command.ts';
@@ -56,6 +57,7 @@ export async function runProgram(args: readonly string[], console?: Console): Pr
   registerGate(program, context);
   registerSweep(program, context);
   registerReport(program, context);
+  registerNightly(program, context);
   registerVerify(program, context);
   registerValidateModel(program, context);
   registerConform(program, context);

@@ -71,6 +71,11 @@ export function jobKey(workload: string, shard: number, hardware: string, kernel
   return `${workload}/${String(shard).padStart(5, '0')}/${hardware}/${kernel}/${scenario}`;
 }
 
+/** Case that a job belongs to: its key without the shard, `workload/hardware/kernel/scenario`. */
+export function caseOfJob(key: string): string {
+  return key.replace(/^(.*)\/\d{5,}(\/[^/]*\/[^/]*\/[^/]*)$/s, '$1$2');
+}
+
 /** Code-unit order: the same in every locale. */
 export function compareKeys(a: string, b: string): number {
   return a < b ? -1 : a > b ? 1 : 0;

@@ -134,7 +134,7 @@ export async function checkRunFolder(
 const REPORT_FILE = /^(run\.json|index\.html|(report|study|model-validation|compare|sweep)\.(json|txt|md))$/;
 
 /** Throws {@link ConfigError} when the folder, or the nearest one above it that exists, may not be written. */
-async function checkWritable(directory: string): Promise<void> {
+export async function checkWritable(directory: string): Promise<void> {
   for (let path = resolve(directory); ; path = dirname(path)) {
     try {
       return await access(path, constants.W_OK);

@@ -103,3 +103,20 @@ test.each(['noequals', '=1', 'iotlb.entries.deep=1', 'levels.7.hitCycles=1', '__
     expect(() => applyOverrides({ iotlb: { entries: 4 }, levels: [] }, [override])).toThrow(ConfigError);
   },
 );
+
+test('what is wrong with one of several forms is said of the form that was meant', () => {
+  const forms = z.object({ bundle: z.union([z.string(), z.object({ path: z.string(), rows: z.int().optional() })]) });
+  expect(decodeStrict(forms, { bundle: 'a' }, 'p.json')).toEqual({ bundle: 'a' });
+  const message = (bundle: unknown): string => {
+    try {
+      return String(decodeStrict(forms, { bundle }, 'p.json'));
+    } catch (error) {
+      return (error as ConfigError).message;
+    }
+  };
+  expect(message({ path: 'a', rows: 'many' })).toMatch(
+    /^p\.json: bundle\.rows: expected (int|number), received string/,
+  );
+  expect(message({ path: 'a', row: 3 })).toBe("p.json: bundle.row: unknown key, did you mean 'rows'?");
+  expect(message(3)).toMatch(/^p\.json: bundle: /);
+});

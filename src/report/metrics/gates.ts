@@ -71,7 +71,11 @@ function gatesOf(threshold: Threshold, run: ReportModel, pairing: Pairing | unde
   });
 }
 
-function isAbout({ workload, hardware, kernel }: Threshold, one: ReportCase): boolean {
+/** What filters of a threshold look at. */
+export type FilteredCase = Pick<ReportCase, 'workload' | 'hardware_profile' | 'kernel_profile'>;
+
+/** Whether the filters of a threshold mean the case. */
+export function isAbout({ workload, hardware, kernel }: Threshold, one: FilteredCase): boolean {
   return (
     matchesFilter(workload, one.workload) &&
     matchesFilter(hardware, one.hardware_profile) &&
@@ -86,12 +90,24 @@ function gateOf(
   run: ReportModel,
   metricsOf: MetricsOf,
 ): Gate {
-  const { condition, required, source } = threshold;
+  const { condition, source } = threshold;
   const metrics = metricsOf(one);
   const baseMetrics = base === undefined ? undefined : metricsOf(base);
   const metric = resolveHere(condition.metric, metrics, baseMetrics, run, source, metricsOf);
+  return gateOfMetrics(threshold, one.key, metric, metrics, baseMetrics);
+}
+
+/** One threshold held against `metric` of the case `key`, and of its base where there is one. */
+export function gateOfMetrics(
+  threshold: Threshold,
+  key: string,
+  metric: string,
+  metrics: CaseMetrics,
+  base: CaseMetrics | undefined,
+): Gate {
+  const { condition, required } = threshold;
   const value = metrics.get(metric) ?? null;
-  const baseValue = baseMetrics?.get(metric) ?? null;
+  const baseValue = base?.get(metric) ?? null;
   const holds = conditionHolds(condition, value, baseValue);
   const missing =
     value === null
@@ -100,7 +116,7 @@ function gateOf(
         ? 'the base does not have this case'
         : 'the base does not say';
   return {
-    case: one.key,
+    case: key,
     condition,
     required,
     metric,

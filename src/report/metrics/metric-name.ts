@@ -10,10 +10,7 @@ const LISTED = 6;
  * `dma_latency_ns.p99` is that of all devices. Throws {@link ConfigError} for a name that means none, or several.
  */
 export function resolveMetric(name: string, known: readonly string[], source: string): string {
-  if (known.includes(name)) return name;
-  const matches = known.filter((path) => canMean(name, path));
-  const least = Math.min(...matches.map(depth));
-  const [first, ...others] = matches.filter((path) => depth(path) === least);
+  const [first, ...others] = metricsMeant(name, known);
   if (first === undefined) {
     const near = nearestName(name, [...known, ...tails(known)]);
     const hint = near === undefined ? 'report.json has the names' : `did you mean '${near}'?`;
@@ -24,6 +21,14 @@ export function resolveMetric(name: string, known: readonly string[], source: st
     throw new ConfigError({ source, reason: `'${name}' is one of ${others.length + 1} metrics: ${listed}` });
   }
   return first;
+}
+
+/** The metrics that `name` may mean: that very name, or else the shallowest that end in it. */
+export function metricsMeant(name: string, known: readonly string[]): string[] {
+  if (known.includes(name)) return [name];
+  const matches = known.filter((path) => canMean(name, path));
+  const least = Math.min(...matches.map(depth));
+  return matches.filter((path) => depth(path) === least);
 }
 
 /** Whether `name` can mean the metric at `path`: that very name, or a tail of it. */

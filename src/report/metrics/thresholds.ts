@@ -12,7 +12,8 @@ import { type Condition, parseCondition } from './condition.ts';
 /** Version of the file format. */
 export const THRESHOLDS_SCHEMA_VERSION = 1;
 
-const threshold = z
+/** Schema of one threshold. */
+export const THRESHOLD_SCHEMA = z
   .strictObject({
     /** Condition that must hold. */
     require: z.string().min(1).optional(),
@@ -32,7 +33,7 @@ const threshold = z
 /** Schema of the file. */
 export const THRESHOLDS_SCHEMA = z.strictObject({
   schemaVersion: z.literal(THRESHOLDS_SCHEMA_VERSION),
-  thresholds: z.array(threshold).min(1),
+  thresholds: z.array(THRESHOLD_SCHEMA).min(1),
 });
 
 /** One threshold, read. */
@@ -56,8 +57,12 @@ export function readThresholds(file: string): Threshold[] {
   } catch (error) {
     throw new InputError({ file, reason: `cannot be read (${(error as NodeJS.ErrnoException).code})` });
   }
-  const decoded = decodeJson(THRESHOLDS_SCHEMA, text, file);
-  return decoded.thresholds.map((one, index): Threshold => {
+  return thresholdsOf(decodeJson(THRESHOLDS_SCHEMA, text, file).thresholds, file);
+}
+
+/** Decoded thresholds with their conditions read; `file` is where they stand. Throws {@link ConfigError}. */
+export function thresholdsOf(written: readonly z.output<typeof THRESHOLD_SCHEMA>[], file: string): Threshold[] {
+  return written.map((one, index): Threshold => {
     const { require, failOn, ...filters } = one;
     const source = `${file}: thresholds.${index}`;
     const condition = parseCondition(require ?? failOn ?? '', source);

@@ -38,9 +38,13 @@ export async function synthesize(
   bundlePath: string,
   options: SynthesizeOptions = {},
 ): Promise<SynthesisSummary> {
-  const overrides = [...(options.set ?? []), ...(options.rows === undefined ? [] : [`rows=${options.rows}`])];
-  const recipe = decodeRecipe(readRecipe(recipePath), recipePath, overrides);
-  return synthesizeRecipe(recipe, bundlePath, options);
+  return synthesizeRecipe(decodeRecipeFile(recipePath, options.rows, options.set), bundlePath, options);
+}
+
+/** Reads a recipe, with `rows` instead of its own and `path=value` assignments; throws InputError and ConfigError. */
+export function decodeRecipeFile(recipePath: string, rows?: number, set: readonly string[] = []): Recipe {
+  const overrides = [...set, ...(rows === undefined ? [] : [`rows=${rows}`])];
+  return decodeRecipe(readRecipe(recipePath), recipePath, overrides);
 }
 
 /** Writes the bundle of a decoded recipe. */

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { jobKey, planJobs, uniqueNames } from '../../../src/replay/plan.ts';
+import { caseOfJob, jobKey, planJobs, uniqueNames } from '../../../src/replay/plan.ts';
 import { planShards, shardFacts } from '../../../src/replay/shards.ts';
 import { NONE_U32 } from '../../../src/trace/schema/column-type.ts';
 import { openTestBundle } from '../../support/replay-bundle.ts';
@@ -140,4 +140,9 @@ describe('jobs', () => {
     expect(uniqueNames(['x', 'y', 'x', 'x'])).toEqual(['x', 'y', 'x~2', 'x~3']);
     expect(uniqueNames(['x', 'x', 'x~2'])).toEqual(['x', 'x~3', 'x~2']);
   });
+});
+
+test.each(['nvme', 'a/b', '00012/x', 'w/00001'])('the case of a job of %s is its key without the shard', (workload) => {
+  expect(caseOfJob(jobKey(workload, 7, 'vtd-emr', 'v6.12', 'scale=2'))).toBe(`${workload}/vtd-emr/v6.12/scale=2`);
+  expect(caseOfJob(jobKey(workload, 123_456, 'h', 'k', 's'))).toBe(`${workload}/h/k/s`);
 });
