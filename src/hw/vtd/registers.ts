@@ -16,7 +16,7 @@
  *    << 4, or << 5 with DW). That write is the doorbell: the unit fetches, executes and, for a wait descriptor with
  *    SW, writes the status word with `PhysicalMemory.hardwareWrite`. Wait with `PhysicalMemory.watch`.
  * 6. `FSTS_REG` shows IQE after a bad descriptor (the head stays on it; write 1 to clear and the queue goes on), PFO
- *    and PPF for fault records; records are four words each at `FRO * 16`.
+ *    and PPF for fault records, and FRI, the oldest of them; records are four words each at `FRO * 16`, a ring.
  */
 
 /** Version. */
@@ -88,6 +88,9 @@ export const FaultStatus = {
   ice: 0x20,
   /** Invalidation time-out error. */
   ite: 0x40,
+  /** Fault record index: the record that turned PPF on, valid while it is. */
+  friShift: 8,
+  friMask: 0xff,
 } as const;
 
 /** PQA bits 2:0: queue of 2^PQS pages. */
