@@ -94,7 +94,20 @@ const shapes: readonly Shape[] = [
     scalable: true,
     dirty: true,
   },
-  { name: 'first stage', set: ['iotlb.entries=24', 'iotlb.ways=3'], stage: 'first', levels: 4, scalable: true },
+  {
+    name: 'first stage without 1 GiB pages',
+    set: ['iotlb.entries=24', 'iotlb.ways=3', 'registers.cap=18d2078c10780e66'],
+    stage: 'first',
+    levels: 4,
+    scalable: true,
+  },
+  {
+    name: 'second stage without 1 GiB pages',
+    set: ['iotlb.entries=24', 'registers.cap=19d2078410780e66'],
+    stage: 'second',
+    levels: 4,
+    scalable: true,
+  },
   {
     name: 'first stage of 5 levels, no paging-structure caches',
     set: ['iotlb.entries=40', 'pagingCaches.region2m.entries=0', 'pagingCaches.region1g.entries=0', ...SMALL],

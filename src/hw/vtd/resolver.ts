@@ -21,6 +21,7 @@ import {
 } from './layout.ts';
 import type { NestedTables } from './nested-walker.ts';
 import { PasidCache } from './pasid-cache.ts';
+import { Cap } from './registers.ts';
 
 /** Finds out what translates a slot's requests. */
 export class BindingResolver {
@@ -45,6 +46,10 @@ export class BindingResolver {
   readonly #cachesContexts: boolean;
   readonly #cachesPasids: boolean;
   readonly #spacesExhausted: () => void;
+  /** SAGAW: bit AW set = tables of that width. */
+  readonly #widths: number;
+  /** Highest FSPM. */
+  readonly #maxFirstMode: number;
   /** Reads of the last {@link resolve} after those of its context entry. */
   #pasidReads = 0;
 
@@ -63,6 +68,8 @@ export class BindingResolver {
     this.#cachesContexts = config.contextCache !== undefined;
     this.#cachesPasids = config.pasidCache !== undefined;
     this.#spacesExhausted = spacesExhausted;
+    this.#widths = Cap.sagaw(config.cap[0]);
+    this.#maxFirstMode = Cap.fs5Level(config.cap[1]) ? 1 : 0;
     this.contexts = new ContextCache(config.contextCache, memory, config.faultCodes);
     this.pasids = new PasidCache(config.pasidCache, memory, config.faultCodes);
   }
@@ -156,7 +163,7 @@ export class BindingResolver {
     const domainId = (words[2]! >>> LegacyContext.didShift) & LegacyContext.didMask;
     const width = words[2]! & LegacyContext.awMask;
     this.fault = FaultReason.none;
-    if (type > TranslationType.passThrough || width < 1 || width > 3) {
+    if (type > TranslationType.passThrough || !this.#hasWidth(width)) {
       this.fault = FaultReason.contextInvalid;
       return 0;
     }
@@ -224,7 +231,7 @@ export class BindingResolver {
     this.fault = FaultReason.none;
     if (type === PagingType.secondStage) {
       const width = (words[0]! >>> PasidEntry.awShift) & PasidEntry.awMask;
-      if (width < 1 || width > 3) {
+      if (!this.#hasWidth(width)) {
         this.fault = FaultReason.smPasidEntryInvalid;
         return;
       }
@@ -234,7 +241,7 @@ export class BindingResolver {
       bindings.accessDirty[slot] = (words[0]! & PasidEntry.ssade) !== 0 ? 1 : 0;
     } else if (type === PagingType.firstStage) {
       const mode = (words[PasidEntry.fsptptrWord]! >>> PasidEntry.fspmShift) & PasidEntry.fspmMask;
-      if (mode > 1) {
+      if (mode > this.#maxFirstMode) {
         this.fault = FaultReason.smPasidEntryInvalid;
         return;
       }
@@ -259,7 +266,7 @@ export class BindingResolver {
     const pointer = PasidEntry.fsptptrWord;
     const mode = (words[pointer]! >>> PasidEntry.fspmShift) & PasidEntry.fspmMask;
     const width = (words[0]! >>> PasidEntry.awShift) & PasidEntry.awMask;
-    if (mode > 1 || width < 1 || width > 3) {
+    if (mode > this.#maxFirstMode || !this.#hasWidth(width)) {
       this.fault = FaultReason.smPasidEntryInvalid;
       return;
     }
@@ -282,6 +289,11 @@ export class BindingResolver {
       firstHigh,
       firstLevels: 4 + mode,
     });
+  }
+
+  /** Whether the unit walks second-stage tables of the width that an AW field names: 1 .. 3, and in SAGAW. */
+  #hasWidth(width: number): boolean {
+    return width >= 1 && width <= 3 && ((this.#widths >>> width) & 1) !== 0;
   }
 
   /** Drops the bindings that came from the PASID entry (source id, PASID). */

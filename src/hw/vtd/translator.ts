@@ -22,7 +22,7 @@ import { PagingCaches } from './paging-caches.ts';
 import { BindingResolver } from './resolver.ts';
 import { answerEntry, answerLeaf, RESULT_WORDS, Result } from './translation-result.ts';
 import { WalkSchedule, WalkTick } from './walk-schedule.ts';
-import { PROT_READ, PROT_WRITE, Walker } from './walker.ts';
+import { leafLevels, PROT_READ, PROT_WRITE, Walker } from './walker.ts';
 
 // Copies of this module's own: V8 folds these into the loop, an imported binding it loads each time.
 const Walk = WalkTick;
@@ -85,7 +85,7 @@ export class Translator {
     this.ssPaging = new PagingCaches(config.pagingCaches, this.spaces, linear);
     this.fsPaging = new PagingCaches(config.pagingCaches, this.spaces, linear);
     this.resolver = new BindingResolver(config, memory, this.spaces, bindings, counters, () => this.#flushAll());
-    this.walker = new Walker(memory, config.faultCodes);
+    this.walker = new Walker(memory, config.faultCodes, leafLevels(config.cap));
     this.nested = new NestedWalker(memory, this);
     this.schedule = new WalkSchedule(config.translation, counters, this.times, linear);
     this.ticks = this.schedule.ticks;

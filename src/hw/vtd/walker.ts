@@ -3,7 +3,9 @@
  * (VT-d spec 3.6, 3.7, 9.7, 9.8). A walk reads the words as they are at this moment and has no notion of time; the
  * caller charges {@link Walker.reads}.
  *
- * APPROX: reserved bits are not checked; accessed bits are set in leaf entries only.
+ * A leaf of a size that CAP does not offer has a reserved bit set: its page-size bit.
+ *
+ * APPROX: no other reserved bits are checked; accessed bits are set in leaf entries only.
  */
 
 import { type PhysicalMemory, WORDS_PER_FRAME } from '../memory.ts';
@@ -11,6 +13,7 @@ import { DmaFlag } from '../unit.ts';
 import { slotFromEntry } from './context-cache.ts';
 import { type FaultCodes, FaultReason } from './fault-reasons.ts';
 import { FsEntry, SsEntry } from './layout.ts';
+import { Cap } from './registers.ts';
 
 // Copies of this module's own: V8 folds these into the loop, an imported binding it loads each time.
 const Ss = SsEntry;
@@ -22,6 +25,17 @@ const Flag = DmaFlag;
 /** Permission bits of a translation, as in IOMMU_READ, IOMMU_WRITE. */
 export const PROT_READ = 1;
 export const PROT_WRITE = 2;
+
+/** Levels above 1 whose entries may be leaves, bit n for level n, by stage. */
+export interface LeafLevels {
+  readonly second: number;
+  readonly first: number;
+}
+
+/** Leaf levels by CAP: 2 MiB where the stage has it, the first stage always; 1 GiB by a capability of each stage. */
+export function leafLevels(cap: readonly [number, number]): LeafLevels {
+  return { second: (Cap.ssLargePages(cap[1]) & 3) << 2, first: Cap.fs1Gib(cap[1]) ? 0xc : 0x4 };
+}
 
 /** Walks tables; the result of the last walk is in its fields. */
 export class Walker {
@@ -44,10 +58,14 @@ export class Walker {
 
   readonly #memory: PhysicalMemory;
   readonly #codes: FaultCodes;
+  readonly #secondLeaves: number;
+  readonly #firstLeaves: number;
 
-  constructor(memory: PhysicalMemory, codes: FaultCodes) {
+  constructor(memory: PhysicalMemory, codes: FaultCodes, leaves: LeafLevels) {
     this.#memory = memory;
     this.#codes = codes;
+    this.#secondLeaves = leaves.second;
+    this.#firstLeaves = leaves.first;
   }
 
   /**
@@ -84,7 +102,11 @@ export class Walker {
         this.fault = this.#permissionFault(needed, scalable);
         break;
       }
-      if (at === 1 || ((entry & Ss.pageSize) !== 0 && at <= 3)) {
+      if (at === 1 || (entry & Ss.pageSize) !== 0) {
+        if (at > 1 && ((this.#secondLeaves >>> at) & 1) === 0) {
+          this.fault = scalable ? Reason.ssReserved : Reason.tableReserved;
+          break;
+        }
         this.size = at - 1;
         this.leafLow = entry;
         this.leafHigh = words[word + 1]!;
@@ -120,6 +142,11 @@ export class Walker {
         this.fault = Reason.fsNotPresent;
         break;
       }
+      const leaf = at === 1 || (entry & Fs.pageSize) !== 0;
+      if (leaf && at > 1 && ((this.#firstLeaves >>> at) & 1) === 0) {
+        this.fault = Reason.fsReserved;
+        break;
+      }
       if ((entry & Fs.user) === 0) {
         this.fault = Reason.fsUser;
         break;
@@ -129,7 +156,7 @@ export class Walker {
         this.fault = Reason.fsWrite;
         break;
       }
-      if (at === 1 || ((entry & Fs.pageSize) !== 0 && at <= 3)) {
+      if (leaf) {
         const updated = entry | Fs.accessed | (write ? Fs.dirty : 0);
         if (updated !== entry && !this.readOnly) words[word] = updated;
         this.size = at - 1;

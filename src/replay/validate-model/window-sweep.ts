@@ -7,6 +7,8 @@ import { PAGE_SHIFT } from '../../address.ts';
 import type { LinkTiming } from '../../hw/device-link.ts';
 import { DmaFlag } from '../../hw/unit.ts';
 import type { VtdConfig } from '../../hw/vtd/config.ts';
+import { Cap } from '../../hw/vtd/registers.ts';
+import { ConfigError } from '../../input-error.ts';
 import { Random } from '../../random.ts';
 import { NEVER, nsFromTicks, TICKS_PER_NS } from '../../units.ts';
 import { BareTable, openBareUnit } from './bare-unit.ts';
@@ -54,8 +56,17 @@ const BUFFER_PAGES = 1024;
 const TOP_PFN = 0xf_e000;
 const WARM_UP_SHARE = 0.2;
 
-/** Measures one point on a fresh unit. Deterministic in (config, point, effort). */
+/**
+ * Measures one point on a fresh unit. Deterministic in (config, point, effort). Throws ConfigError for superpages that the
+ * unit does not have.
+ */
 export function measureWindow(config: VtdConfig, point: WindowPoint, effort: SweepEffort): WindowMeasurement {
+  if (point.superpages && (Cap.ssLargePages(config.cap[1]) & 1) === 0) {
+    throw new ConfigError({
+      source: `hardware profile ${config.name}`,
+      reason: 'the unit has no superpages (CAP.SLLPS)',
+    });
+  }
   const table = new BareTable();
   const pages = windowPages(point.windowPages);
   for (const page of pages) {

@@ -93,6 +93,14 @@ describe('a window sweep', () => {
     expect(measureWindow(config, { ...inTurn, windowPages: entries + 1 }, EFFORT).missShare).toBe(1);
   });
 
+  test('superpages of a unit that has none are refused', () => {
+    const { config: sandyBridge } = hardwareProfile('vtd-snb');
+    const point = { ...READ, windowPages: 64, superpages: true };
+    expect(() => measureWindow(sandyBridge, point, EFFORT)).toThrow(
+      'hardware profile vtd-snb: the unit has no superpages (CAP.SLLPS)',
+    );
+  });
+
   test('with the IOMMU off nothing is looked up', () => {
     const off = measureWindow(config, { ...READ, windowPages: 4096, translating: false }, EFFORT);
     expect(off.missShare).toBe(0);
