@@ -11,8 +11,8 @@ import { DeviceUnderTest, descriptors, type TestDma, type TestOutcome } from '..
 const DEVICES = 3;
 /** Device 1 also issues with PASIDs from this one on. */
 const FIRST_PASID = 5;
-/** Pages of the pool: neighbours, and other regions of every size. */
-const POOL = [0x1000, 0x1001, 0x1002, 0x11ff, 0x1200, 0x3000, 0x41000, 0x8001000];
+/** Pages of the pool: neighbours, other regions of every size, and the interrupt range. */
+const POOL = [0x1000, 0x1001, 0x1002, 0x11ff, 0x1200, 0x3000, 0x41000, 0xfee01, 0x8001000];
 /** 2 MiB and 1 GiB pages. */
 const LARGE = 0x100000;
 const HUGE = 0x4000000;

@@ -14,6 +14,7 @@ export function probe(translator: Translator, slot: number, low: number, high: n
   result[Result.pfnHigh] = high;
   result[Result.outcome] = DmaOutcome.passThrough;
   if (!translator.enabled || (flags & DmaFlag.translated) !== 0) return;
+  if (translator.isInterrupt(slot, low, high, flags)) return;
   const bySource = translator.config.iotlbRules.tag === 'source';
   if (bySource && probeEntry(translator, translator.spaces.of(slot, -1), low, high & 0x1fff, flags)) return;
   if (bySource || bindings.readyTick[slot] === NEVER) {

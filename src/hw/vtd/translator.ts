@@ -7,6 +7,7 @@
  * entry of the future joins the walk. Whatever invalidation comes first drops the entry, so a walk that was under way
  * leaves nothing behind. Context and PASID caches are consulted on IOTLB misses only, as counters of real units show.
  */
+import { NO_PASID } from '../../address.ts';
 import type { PhysicalMemory } from '../memory.ts';
 import { DmaFlag, DmaOutcome } from '../unit.ts';
 import { AddressSpaces } from './address-spaces.ts';
@@ -115,8 +116,7 @@ export class Translator {
       this.#translated(slot, low, high, flags, tlps);
       return;
     }
-    if (high === 0 && low >>> 8 === 0xfee && (flags & Flag.write) !== 0) {
-      // VT-d spec 3.14: writes to 0xFEEx_xxxx are interrupt requests.
+    if (this.isInterrupt(slot, low, high, flags)) {
       counts[Count['model.interrupt_writes']]! += tlps;
       this.#passThrough(tlps);
       return;
@@ -324,6 +324,11 @@ export class Translator {
     this.iotlb.cache.settle();
     this.ssPaging.settle();
     this.fsPaging.settle();
+  }
+
+  /** VT-d spec 3.14: writes without PASID to 0xFEEx_xxxx are interrupt requests; those with one are translated. @hot */
+  isInterrupt(slot: number, low: number, high: number, flags: number): boolean {
+    return high === 0 && low >>> 8 === 0xfee && (flags & Flag.write) !== 0 && this.bindings.pasid(slot) === NO_PASID;
   }
 
   /** Whether an IOTLB entry allows the access. */
