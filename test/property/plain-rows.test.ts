@@ -123,6 +123,13 @@ const shapes: readonly Shape[] = [
     scalable: true,
     pasids: 150,
   },
+  {
+    name: 'caching mode',
+    set: ['iotlb.entries=12', 'registers.cap=19d2078c10780ee6', ...SMALL],
+    stage: 'second',
+    levels: 4,
+    scalable: false,
+  },
   { name: 'nested', set: ['iotlb.entries=20'], stage: 'first', levels: 4, scalable: true, nested: true },
   {
     name: 'regions one by one',

@@ -44,7 +44,12 @@ export function probe(translator: Translator, slot: number, low: number, high: n
 
 function probeEntry(translator: Translator, space: number, low: number, high: number, flags: number): boolean {
   const entry = translator.iotlb.peek(space, low, high);
-  if (entry < 0 || !translator.permits(entry, flags)) return false;
+  if (entry < 0) return false;
+  if (translator.isAbsence(entry)) {
+    answerFault(translator.result, translator.absenceFault(flags));
+    return true;
+  }
+  if (!translator.permits(entry, flags)) return false;
   translator.result[Result.outcome] = DmaOutcome.hit;
   answerEntry(translator.result, translator.iotlb, entry, low);
   return true;

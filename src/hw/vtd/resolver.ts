@@ -6,7 +6,7 @@ import type { PhysicalMemory } from '../memory.ts';
 import type { AddressSpaces } from './address-spaces.ts';
 import { NO_PASID_TAG } from './address-spaces.ts';
 import { BindingKind, type Bindings } from './binding.ts';
-import type { VtdConfig } from './config.ts';
+import { cachesNotPresent, type VtdConfig } from './config.ts';
 import { ContextCache, slotFromEntry } from './context-cache.ts';
 import { Counter, type UnitCounters } from './counters.ts';
 import { FaultReason } from './fault-reasons.ts';
@@ -70,8 +70,9 @@ export class BindingResolver {
     this.#spacesExhausted = spacesExhausted;
     this.#widths = Cap.sagaw(config.cap[0]);
     this.#maxFirstMode = Cap.fs5Level(config.cap[1]) ? 1 : 0;
-    this.contexts = new ContextCache(config.contextCache, memory, config.faultCodes);
-    this.pasids = new PasidCache(config.pasidCache, memory, config.faultCodes);
+    const keepsAbsence = cachesNotPresent(config);
+    this.contexts = new ContextCache(config.contextCache, memory, config.faultCodes, keepsAbsence);
+    this.pasids = new PasidCache(config.pasidCache, memory, config.faultCodes, keepsAbsence);
   }
 
   /** Fills in the binding of a slot; returns the memory reads made. {@link fault} says whether it worked. */
@@ -94,12 +95,12 @@ export class BindingResolver {
       contexts.read(sourceId, requester, this.rootPfn, this.scalable);
       reads = contexts.reads;
       if (contexts.replacedRequester >= 0) bindings.dropRequester(contexts.replacedRequester);
-      if (contexts.fault !== FaultReason.none) {
-        counts[Counter.iommu_mrds]! += reads;
-        bindings.faultsHidden[slot] = contexts.faultHidden ? 1 : 0;
-        this.fault = contexts.fault;
-        return reads;
-      }
+    }
+    if (contexts.fault !== FaultReason.none) {
+      counts[Counter.iommu_mrds]! += reads;
+      bindings.faultsHidden[slot] = contexts.faultHidden ? 1 : 0;
+      this.fault = contexts.fault;
+      return reads;
     }
     this.cached = this.#cachesContexts;
     reads += this.scalable ? this.#bindScalable(slot, sourceId) : this.#bindLegacy(slot);
@@ -130,22 +131,18 @@ export class BindingResolver {
   peek(slot: number): void {
     const sourceId = this.#bindings.sourceIds[this.#bindings.requester(slot)]!;
     const { contexts } = this;
-    if (!contexts.peek(sourceId)) {
-      contexts.fetch(sourceId, this.rootPfn, this.scalable);
-      this.fault = contexts.fault;
-      if (this.fault !== FaultReason.none) return;
-    }
+    if (!contexts.peek(sourceId)) contexts.fetch(sourceId, this.rootPfn, this.scalable);
+    this.fault = contexts.fault;
+    if (this.fault !== FaultReason.none) return;
     if (!this.scalable) {
       this.#bindLegacy(slot);
       return;
     }
     const pasid = this.#effectivePasid(slot);
     if (pasid < 0) return;
-    if (!this.pasids.peek(sourceId, pasid)) {
-      this.pasids.fetch(pasid, contexts.words);
-      this.fault = this.pasids.fault;
-      if (this.fault !== FaultReason.none) return;
-    }
+    if (!this.pasids.peek(sourceId, pasid)) this.pasids.fetch(pasid, contexts.words);
+    this.fault = this.pasids.fault;
+    if (this.fault !== FaultReason.none) return;
     this.#bindPasidEntry(slot, pasid);
   }
 
@@ -194,11 +191,11 @@ export class BindingResolver {
       reads = pasids.reads;
       this.#pasidReads = reads;
       if (pasids.replacedSource >= 0) this.dropPasid(pasids.replacedSource, pasids.replacedPasid);
-      if (pasids.fault !== FaultReason.none) {
-        if (pasids.faultHidden) bindings.faultsHidden[slot] = 1;
-        this.fault = pasids.fault;
-        return reads;
-      }
+    }
+    if (pasids.fault !== FaultReason.none) {
+      if (pasids.faultHidden) bindings.faultsHidden[slot] = 1;
+      this.fault = pasids.fault;
+      return reads;
     }
     this.cached &&= this.#cachesPasids;
     this.#bindPasidEntry(slot, pasid);

@@ -45,6 +45,8 @@ export class Walker {
   reads = 0;
   /** Fault reason, 0 = translated. */
   fault: number = Reason.none;
+  /** With a second-stage permission fault: the entry it ended at had neither permission, there is nothing mapped. */
+  notPresent = false;
   /** Words of the leaf entry. */
   leafLow = 0;
   leafHigh = 0;
@@ -89,6 +91,7 @@ export class Walker {
     let allowed = prot;
     let reads = 0;
     this.fault = Reason.none;
+    this.notPresent = false;
     for (;;) {
       reads++;
       if (slot < 0) {
@@ -99,7 +102,8 @@ export class Walker {
       const entry = words[word]!;
       allowed &= entry;
       if ((allowed & needed) === 0) {
-        this.fault = this.#permissionFault(needed, scalable);
+        this.fault = this.permissionFault(needed, scalable);
+        this.notPresent = (entry & (PROT_READ | PROT_WRITE)) === 0;
         break;
       }
       if (at === 1 || (entry & Ss.pageSize) !== 0) {
@@ -130,6 +134,7 @@ export class Walker {
     let allowed = prot;
     let reads = 0;
     this.fault = Reason.none;
+    this.notPresent = false;
     for (;;) {
       reads++;
       if (slot < 0) {
@@ -180,7 +185,8 @@ export class Walker {
     return (updated & Ss.dirty) === 0 ? allowed & ~PROT_WRITE : allowed;
   }
 
-  #permissionFault(needed: number, scalable: boolean): number {
+  /** Reason of a second-stage permission fault. */
+  permissionFault(needed: number, scalable: boolean): number {
     if (!scalable) return needed === PROT_WRITE ? Reason.write : Reason.read;
     return needed === PROT_WRITE ? this.#codes.scalableSsWrite : this.#codes.scalableSsRead;
   }
