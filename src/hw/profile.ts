@@ -65,6 +65,8 @@ export const HARDWARE_PROFILE_SCHEMA = z.object({
       tag: sourced(z.enum(['domain', 'source'])),
       pageMaskBits: countOrNone,
       hitChecksPermission: sourced(z.boolean()),
+      /** Acts where CAP.CM = 1. */
+      cachesNotPresent: sourced(z.boolean()),
     })
     .check(checkGeometry, checkIotlb),
   contextCache: cache,
@@ -231,6 +233,7 @@ function resolveConfig(from: HardwareProfileSource): VtdConfig {
       tag: from.iotlb.tag.value,
       pageMaskBits: from.iotlb.pageMaskBits.value,
       hitChecksPermission: from.iotlb.hitChecksPermission.value,
+      cachesNotPresent: from.iotlb.cachesNotPresent.value,
     },
     contextCache: geometry(from.contextCache),
     pasidCache: geometry(from.pasidCache),

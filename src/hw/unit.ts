@@ -20,7 +20,7 @@ export interface DmaColumns {
   pasid: Uint32Array;
   /** u64: I/O virtual address of the first byte. */
   iova: Uint32Array;
-  /** [bytes] 1 .. 2^31 - 1. */
+  /** [bytes] 1 .. 2^31 - 1; a unit throws InvariantError for 0. */
   bytes: Uint32Array;
   /** {@link DmaFlag} bits. */
   flags: Uint8Array;

@@ -194,6 +194,7 @@ export class Machine {
       awaitsFlush: (device, iovaPfn) => this.#dmaApiOf(device)?.awaitsFlush(iovaPfn) ?? false,
       isChanging: (device) => this.#devices.get(device)?.group.mutex.held ?? false,
       translates: (device) => this.#devices.get(device)?.group.domain?.type !== 'identity',
+      cachingMode: this.driver.units.some((unit) => unit.caps.cachingMode),
     };
   }
 

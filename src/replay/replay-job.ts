@@ -79,6 +79,7 @@ function* replayBundle(job: JobSpec, bundle: BundleReader): Generator<void, JobR
   study?.connect(replayer, machine);
   const counts = yield* replayer.steps();
   machine.diagnostics.count('forward_dependency', counts.forwardDependencies);
+  machine.diagnostics.count('map_without_invalidation', stale.unseenMaps);
   const findings = analyses.finish();
   const tallies = units.map((unit, index) => tallyDifference(tallyUnit(unit), boot[index]!));
   const { control } = findings;

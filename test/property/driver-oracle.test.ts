@@ -41,6 +41,15 @@ const settings: readonly Setting[] = [
     runs: 200,
   },
   {
+    name: 'second stage with PASIDs, caching mode',
+    kernel: 'v7.3',
+    registers: 'serverCachingMode',
+    domainFlags: SECOND_STAGE,
+    hitless: false,
+    usesPasids: true,
+    runs: 200,
+  },
+  {
     name: 'second stage with PASIDs, clear then update',
     kernel: 'v7.3',
     registers: 'server',
@@ -162,6 +171,13 @@ const defects: readonly (DriverWorldOptions & { readonly name: string })[] = [
     kernel: 'v6.15',
     // Stores so slow that requests fall between them.
     overrides: ['costsNs.entryWrite.value=2000'],
+  },
+  {
+    ...SERVER,
+    name: 'a map without its flush in caching mode',
+    registers: 'cachingMode',
+    usesPasids: false,
+    overrides: ['behaviours.omitsFlush=map'],
   },
   {
     ...SERVER,

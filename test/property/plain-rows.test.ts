@@ -11,8 +11,8 @@ import { DeviceUnderTest, descriptors, type TestDma, type TestOutcome } from '..
 const DEVICES = 3;
 /** Device 1 also issues with PASIDs from this one on. */
 const FIRST_PASID = 5;
-/** Pages of the pool: neighbours, and other regions of every size. */
-const POOL = [0x1000, 0x1001, 0x1002, 0x11ff, 0x1200, 0x3000, 0x41000, 0x8001000];
+/** Pages of the pool: neighbours, other regions of every size, and the interrupt range. */
+const POOL = [0x1000, 0x1001, 0x1002, 0x11ff, 0x1200, 0x3000, 0x41000, 0xfee01, 0x8001000];
 /** 2 MiB and 1 GiB pages. */
 const LARGE = 0x100000;
 const HUGE = 0x4000000;
@@ -104,7 +104,20 @@ const shapes: readonly Shape[] = [
     scalable: true,
     dirty: true,
   },
-  { name: 'first stage', set: ['iotlb.entries=24', 'iotlb.ways=3'], stage: 'first', levels: 4, scalable: true },
+  {
+    name: 'first stage without 1 GiB pages',
+    set: ['iotlb.entries=24', 'iotlb.ways=3', 'registers.cap=18d2078c10780e66'],
+    stage: 'first',
+    levels: 4,
+    scalable: true,
+  },
+  {
+    name: 'second stage without 1 GiB pages',
+    set: ['iotlb.entries=24', 'registers.cap=19d2078410780e66'],
+    stage: 'second',
+    levels: 4,
+    scalable: true,
+  },
   {
     name: 'first stage of 5 levels, no paging-structure caches',
     set: ['iotlb.entries=40', 'pagingCaches.region2m.entries=0', 'pagingCaches.region1g.entries=0', ...SMALL],
@@ -119,6 +132,13 @@ const shapes: readonly Shape[] = [
     levels: 4,
     scalable: true,
     pasids: 150,
+  },
+  {
+    name: 'caching mode',
+    set: ['iotlb.entries=12', 'registers.cap=19d2078c10780ee6', ...SMALL],
+    stage: 'second',
+    levels: 4,
+    scalable: false,
   },
   { name: 'nested', set: ['iotlb.entries=20'], stage: 'first', levels: 4, scalable: true, nested: true },
   {

@@ -37,7 +37,8 @@ const cases: fc.Arbitrary<Case> = fc.record({
 /** Translates {@link PAGE}, mapped as `512^size` pages, after the history; within it after its own 2 MiB neighbours if asked. */
 function walk({ profile, stage, levels, history, write }: Case, size: number): ArrivedOutcome {
   const { config } = hardwareProfile(profile);
-  const dut = new DeviceUnderTest({ scalable: stage === 'first', config: () => config });
+  // Times and caches of the profile; table shapes that not every unit has.
+  const dut = new DeviceUnderTest({ scalable: stage === 'first', config: ({ cap }) => ({ ...config, cap }) });
   const table = dut.table(levels, stage);
   const source = dut.sourceIds[0] as number;
   const reachable = history.filter((page) => page < 512 ** levels / 2);

@@ -24,8 +24,15 @@ import { Timeline } from '../../src/timeline.ts';
 import { NEVER, type Tick } from '../../src/units.ts';
 import { TestContextTables, TestPageTable } from './table-builder.ts';
 
+/**
+ * Capabilities as Broadwell, and in addition tables of 3 and 5 levels of the second stage, 5 levels and 1 GiB pages of the
+ * first, 57 bits of address.
+ */
+export const FULL_CAP = '19d2078c10780e66';
+
 /** Round numbers: hit 2, walk 20 + 100 a read, four walkers, link 100 one way with next to no wire time. */
 export const ROUND_NUMBERS: readonly string[] = [
+  `registers.cap=${FULL_CAP}`,
   'translation.hitNs=2',
   'translation.walkFixedNs=20',
   'translation.walkReadNs=100',

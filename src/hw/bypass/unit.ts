@@ -2,6 +2,7 @@
  * The baseline without an IOMMU: the same devices and links, every DMA untranslated. Registers and invalidations do not
  * exist, so a driver must not be attached to it.
  */
+import { InvariantError } from '../../assert.ts';
 import type { Tick } from '../../units.ts';
 import { DeviceLinks, LinkTick, type LinkTiming } from '../device-link.ts';
 import {
@@ -77,6 +78,7 @@ export class BypassUnit implements IommuUnit {
         done += piece;
         earliest = issue;
       }
+      if (done === 0) throw new InvariantError(`device ${device}: a DMA row of 0 bytes`);
       this.#bytesDone[device] = 0;
       out.issueTick[row] = this.#issue[device]!;
       out.arriveTick[row] = this.#arrive[device]!;

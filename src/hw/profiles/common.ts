@@ -20,6 +20,7 @@ export const SPEC_IOTLB_RULES = {
   tag: specified('domain' as const, 'VT-d spec 6.2.1: tags of second-stage and first-stage entries'),
   pageMaskBits: specified(0, 'VT-d spec 6.5.2.3: whole page number'),
   hitChecksPermission: specified(true, 'VT-d spec 6.2.4: permissions are cached with the translation'),
+  cachesNotPresent: specified(true, 'VT-d spec 6.1: with CAP.CM = 1, which no silicon says of itself'),
 };
 
 /** TLP overheads: framing 2, sequence and LCRC 6, header 4 plus 8 or 12 bytes; ACK and flow control 8 bytes each. */

@@ -26,6 +26,7 @@ export const QEMU_7_2: HardwareProfileSource = {
     tag: documented('source' as const, `${QEMU72}: key is source id, level and page number`),
     pageMaskBits: documented(8, `${QEMU72}: the page mask is kept in 8 bits`),
     hitChecksPermission: documented(false, `${QEMU72}: a hit returns the cached permission, no fault is raised`),
+    cachesNotPresent: documented(false, `${QEMU72}: with caching-mode=on too, only what is present is cached`),
   },
   contextCache: fullyAssociative(documented(4096, `${QEMU72}: one entry per device`)),
   pasidCache: absent(`${QEMU72}: PASID entries are read on every walk`),

@@ -11,6 +11,7 @@
  * later than it would have without a wait plus that wait; translation requests take wire time but do not queue for the
  * link. An invalidation that meets a translation request under way waits for its answer and for the request that uses it.
  */
+import { NO_PASID } from '../../address.ts';
 import type { Timeline } from '../../timeline.ts';
 import type { Tick } from '../../units.ts';
 import { DevicePort, LinkTick } from '../device-link.ts';
@@ -325,9 +326,8 @@ export class AtsPlane {
   }
 }
 
-/** An interrupt message: a device never translates those itself. */
+/** An interrupt message, which has no PASID: a device never translates those itself. */
 function isInterrupt(input: DmaColumns, row: number): boolean {
-  return (
-    (input.flags[row]! & DmaFlag.write) !== 0 && input.iova[2 * row + 1] === 0 && input.iova[2 * row]! >>> 20 === 0xfee
-  );
+  const inRange = input.iova[2 * row + 1] === 0 && input.iova[2 * row]! >>> 20 === 0xfee;
+  return inRange && (input.flags[row]! & DmaFlag.write) !== 0 && input.pasid[row] === NO_PASID;
 }

@@ -3,6 +3,7 @@ import type { LinkTiming } from '../device-link.ts';
 import type { CacheGeometry } from '../set-assoc.ts';
 import type { FaultCodes } from './fault-reasons.ts';
 import type { IotlbRules } from './iotlb.ts';
+import { Cap } from './registers.ts';
 
 /** Latencies of translation. */
 export interface TranslationTiming {
@@ -80,4 +81,9 @@ export interface VtdConfig {
   readonly link: LinkTiming;
   readonly endpoint: EndpointTiming;
   readonly faultCodes: FaultCodes;
+}
+
+/** Whether a unit of the profile keeps what is not present (caching mode, VT-d spec 6.1). */
+export function cachesNotPresent({ cap, iotlbRules }: Pick<VtdConfig, 'cap' | 'iotlbRules'>): boolean {
+  return iotlbRules.cachesNotPresent && iotlbRules.tag === 'domain' && Cap.cachingMode(cap[0]);
 }

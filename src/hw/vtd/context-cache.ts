@@ -1,6 +1,7 @@
 /**
  * Context cache: context entries by source id (VT-d spec 6.2.2), and the walk that fills it: root entry, then context
- * entry (VT-d spec 3.4, 9.1-9.4). Only present entries are cached (caching mode off).
+ * entry (VT-d spec 3.4, 9.1-9.4). Only present entries are cached, and in caching mode also that there is none: under
+ * domain id 0, until the source id is invalidated (VT-d spec 6.1).
  */
 import { addressLow } from '../../address.ts';
 import { assert } from '../../assert.ts';
@@ -16,7 +17,7 @@ const ENTRY_WORDS = ScalableContext.words;
 export class ContextCache {
   /** The context entry found by the last {@link lookup} or {@link read}; 8 words, 4 of them used in legacy mode. */
   readonly words = new Int32Array(ENTRY_WORDS);
-  /** Memory reads of the last {@link read}, its fault reason, and whether an entry asked not to record faults. */
+  /** Memory reads of the last {@link read}; fault reason of what was found or read, and whether it is not to be recorded. */
   reads = 0;
   fault: number = FaultReason.none;
   faultHidden = false;
@@ -29,10 +30,17 @@ export class ContextCache {
   readonly #contents: Int32Array;
   readonly #memory: PhysicalMemory;
   readonly #codes: FaultCodes;
+  readonly #cachesNotPresent: boolean;
   /** Entry that the last {@link read} filled, or -1. */
   #filled = -1;
 
-  constructor(geometry: CacheGeometry | undefined, memory: PhysicalMemory, codes: FaultCodes) {
+  constructor(
+    geometry: CacheGeometry | undefined,
+    memory: PhysicalMemory,
+    codes: FaultCodes,
+    cachesNotPresent: boolean,
+  ) {
+    this.#cachesNotPresent = cachesNotPresent;
     this.#cache = geometry && new SetAssoc(geometry, NO_GENERATIONS);
     this.#contents = new Int32Array((geometry?.entries ?? 0) * ENTRY_WORDS);
     this.#memory = memory;
@@ -60,13 +68,13 @@ export class ContextCache {
 
   /**
    * Reads root and context entry of a source id from the table at `rootPfn` into {@link words} and caches them when
-   * present. `requester` is remembered with the entry.
+   * present, or in caching mode not. `requester` is remembered with the entry.
    */
   read(sourceId: number, requester: number, rootPfn: number, scalable: boolean): void {
     this.fetch(sourceId, rootPfn, scalable);
     this.replacedRequester = -1;
-    if (this.fault !== FaultReason.none || this.#cache === undefined) return;
-    const entry = this.#cache.fill(sourceId, 0, 0, requester, 0);
+    if (this.#cache === undefined || !this.#isCacheable()) return;
+    const entry = this.#cache.fill(sourceId, 0, 0, requester, packAbsence(this.fault, this.faultHidden));
     this.replacedRequester = this.#cache.replacedValue0;
     this.#filled = entry;
     this.#cache.readyTick[entry] = 0;
@@ -91,6 +99,7 @@ export class ContextCache {
     const rootLow = memory.words[rootWord]!;
     if ((rootLow & PRESENT) === 0) {
       this.fault = scalable ? FaultReason.smRootNotPresent : FaultReason.rootNotPresent;
+      this.words.fill(0);
       return;
     }
     this.reads = 2;
@@ -121,10 +130,11 @@ export class ContextCache {
     for (let entry = 0; entry < cache.entries; entry++) if (cache.tags[entry * 4 + 1] !== -1) cache.drop(entry);
   }
 
-  /** Domain id of a cached legacy entry, or -1. */
+  /** Domain id of a cached legacy entry, 0 of one that says there is none; or -1. */
   cachedDomain(sourceId: number): number {
     const entry = this.#cache?.peek(sourceId, 0, 0) ?? -1;
     if (entry < 0) return -1;
+    if (this.#cache!.values[entry * 2 + 1] !== 0) return 0;
     return (this.#contents[entry * ENTRY_WORDS + 2]! >>> LegacyContext.didShift) & LegacyContext.didMask;
   }
 
@@ -137,11 +147,48 @@ export class ContextCache {
     this.#contents.set(words, entry * ENTRY_WORDS);
   }
 
+  /** What the last {@link fetch} found is kept: an entry, or in caching mode that there is none. */
+  #isCacheable(): boolean {
+    switch (this.fault) {
+      case FaultReason.none:
+        return true;
+      case FaultReason.rootNotPresent:
+      case FaultReason.smRootNotPresent:
+      case FaultReason.contextNotPresent:
+      case this.#codes.scalableContextNotPresent:
+        return this.#cachesNotPresent;
+      default:
+        return false;
+    }
+  }
+
   #take(entry: number): boolean {
     if (entry < 0) return false;
+    const absence = this.#cache!.values[entry * 2 + 1]!;
+    this.fault = absenceFault(absence);
+    this.faultHidden = absenceHidden(absence);
     for (let word = 0; word < ENTRY_WORDS; word++) this.words[word] = this.#contents[entry * ENTRY_WORDS + word]!;
     return true;
   }
+}
+
+/** value1 of an entry that says there is none: the fault it is answered with, and whether that is recorded. */
+const ABSENCE_FAULT = 0xff;
+const ABSENCE_HIDDEN = 0x100;
+
+/** value1 of an entry; 0 for one that is present. */
+export function packAbsence(fault: number, hidden: boolean): number {
+  return fault === FaultReason.none ? 0 : fault | (hidden ? ABSENCE_HIDDEN : 0);
+}
+
+/** Fault that a cached entry is answered with, 0 = it is present. */
+export function absenceFault(value1: number): number {
+  return value1 & ABSENCE_FAULT;
+}
+
+/** Whether that fault is not to be recorded. */
+export function absenceHidden(value1: number): boolean {
+  return (value1 & ABSENCE_HIDDEN) !== 0;
 }
 
 /** Slot of the table that an entry's address field points to, or -1 when it is not modelled memory. */

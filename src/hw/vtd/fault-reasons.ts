@@ -24,6 +24,8 @@ export const FaultReason = {
   rootAccess: 0x08,
   /** LCT.1: context table not accessible. */
   contextAccess: 0x09,
+  /** LSL.2: reserved field set in a page-table entry. */
+  tableReserved: 0x0c,
   /** LCT.5: translation request or translated request while TT lets in neither (dmar.c: "PCE for translation request"). */
   deviceTlbDisabled: 0x0d,
 
@@ -49,12 +51,14 @@ export const FaultReason = {
   smPasidEntryAccess: 0x58,
   smPasidEntryNotPresent: 0x59,
   smPasidEntryInvalid: 0x5b,
-  /** SFS.1, SFS.2. */
+  /** SFS.1, SFS.2, SFS.3. */
   fsTableAccess: 0x70,
   fsNotPresent: 0x71,
-  /** SSS.1, SSS.2. */
+  fsReserved: 0x72,
+  /** SSS.1, SSS.2, SSS.3. */
   ssTableAccess: 0x78,
   ssPermission: 0x79,
+  ssReserved: 0x7a,
   /** SGN.1: address not canonical for the first stage. */
   fsNotCanonical: 0x80,
   /** SGN.2: supervisor page, user request. */

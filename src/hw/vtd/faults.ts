@@ -1,7 +1,8 @@
 /**
- * Primary fault logging: fault recording registers, FSTS and FECTL (VT-d spec 7.2.1). A fault is dropped when an
+ * Primary fault logging: fault recording registers, FSTS and FECTL (VT-d spec 7.2.1, 11.4.9). A fault is dropped when an
  * overflow is pending, merged when a record of the same requester is still pending, and lost, setting the overflow bit,
- * when the next record has not been cleared by software. Masking of the fault event is not modelled: the event is
+ * when the next record has not been cleared by software. Records are used round and round; FSTS.FRI names the one that
+ * turned the pending bit on, which is where software begins to read. Masking of the fault event is not modelled: the event is
  * raised whenever the pending bit turns on.
  */
 import type { Tick } from '../../units.ts';
@@ -14,7 +15,7 @@ const RECORD_F = 0x8000_0000;
 
 /** Fault recording of one unit. */
 export class FaultRecorder {
-  /** FSTS bits PFO, PPF plus the index field; queue errors are or-ed in by the queue. */
+  /** FSTS bits PFO, PPF and the field FRI, 0 while PPF is off; queue errors are or-ed in by the queue. */
   status = 0;
   /** Called when PPF turns on: the fault event interrupt. */
   onEvent: ((atTick: Tick) => void) | undefined;
@@ -62,10 +63,10 @@ export class FaultRecorder {
     this.#records[word + 2] = sourceId | (hasPasid ? 0x8000_0000 : 0);
     // FR in bits 103:96, PASID value in 123:104, T1 (type: set for reads) in bit 126.
     this.#records[word + 3] = RECORD_F | (write ? 0 : 0x4000_0000) | ((pasid & 0xf_ffff) << 8) | reason;
+    const raised = (this.status & FaultStatus.ppf) === 0;
+    if (raised) this.status |= FaultStatus.ppf | (this.#next << FaultStatus.friShift);
     this.#next = (this.#next + 1) % (this.#records.length / RECORD_WORDS);
     values[Counter['model.fault_records']]!++;
-    const raised = (this.status & FaultStatus.ppf) === 0;
-    this.status |= FaultStatus.ppf;
     if (raised) this.onEvent?.(atTick);
   }
 
@@ -78,7 +79,7 @@ export class FaultRecorder {
   write(word: number, value: number): void {
     if (word % RECORD_WORDS !== 3 || (value & RECORD_F) === 0 || word >= this.#records.length) return;
     this.#records[word]! &= ~RECORD_F;
-    if (!this.#anyPending()) this.status &= ~FaultStatus.ppf;
+    if (!this.#anyPending()) this.status &= ~(FaultStatus.ppf | (FaultStatus.friMask << FaultStatus.friShift));
   }
 
   /** Software write of 1 to PFO. */

@@ -19,11 +19,15 @@ import type { Timeline } from '../../timeline.ts';
 import { NEVER, type Tick } from '../../units.ts';
 import { type PhysicalMemory, WORDS_PER_FRAME } from '../memory.ts';
 import type { QueueTiming } from './config.ts';
+import { isBadDescriptor } from './descriptor-check.ts';
 import type { DeviceInvalidations } from './device-invalidations.ts';
 import { type DescriptorKind, descriptorKind, type InvalidationExecutor } from './invalidation.ts';
 import { DESCRIPTOR_WORDS_128, DESCRIPTOR_WORDS_256, Descriptor } from './layout.ts';
 import type { PageRequests } from './page-requests.ts';
 import { FaultStatus, IQA_DW, IQA_QS_MASK } from './registers.ts';
+
+/** [bytes] */
+const DESCRIPTOR_BYTES_128 = DESCRIPTOR_WORDS_128 * 4;
 
 /** `timed`: as described. `deferred`: waits complete at once and effects are left to whoever replays a recording. */
 export type QueueMode = 'timed' | 'deferred';
@@ -75,7 +79,7 @@ export class InvalidationQueue {
   status = 0;
   /** Source id of the endpoint that did not answer (ITESID). */
   silentSource = 0;
-  /** Called when ITE turns on: software sees it in FSTS. */
+  /** Called when IQE or ITE turns on: software sees it in FSTS. */
   onError: ((atTick: Tick) => void) | undefined;
   /** Invalidation completion: bit 0 of ICS. */
   completion = 0;
@@ -85,6 +89,7 @@ export class InvalidationQueue {
   readonly #timing: QueueTiming;
   readonly #executor: InvalidationExecutor;
   readonly #mode: QueueMode;
+  readonly #maxAddressMask: number;
   readonly #effects: PendingEffect[] = [];
   readonly #submissions: Submission[] = [];
   readonly #kinds = new Map<DescriptorKind, number>();
@@ -115,8 +120,10 @@ export class InvalidationQueue {
     timing: QueueTiming,
     executor: InvalidationExecutor,
     mode: QueueMode,
+    maxAddressMask: number,
     endpoints?: EndpointMessages,
   ) {
+    this.#maxAddressMask = maxAddressMask;
     this.#endpoints = endpoints;
     if (endpoints !== undefined) {
       endpoints.invalidations.onAnswer = (at) => this.#answered(at);
@@ -148,8 +155,12 @@ export class InvalidationQueue {
     return this.#tail * this.#descriptorWords * 4;
   }
 
-  /** Tail write: the doorbell. */
+  /** Tail write: the doorbell. One in the middle of a 256-bit descriptor is an error and moves nothing. */
   ring(tailRegister: number, atTick: Tick): void {
+    if (this.#descriptorWords === DESCRIPTOR_WORDS_256 && (tailRegister & DESCRIPTOR_BYTES_128) !== 0) {
+      this.#refuse(atTick);
+      return;
+    }
     this.#tail = Math.floor(tailRegister / (this.#descriptorWords * 4)) % this.#slots;
     this.#submissionCount++;
     const pending = (this.#tail - this.#head + this.#slots) % this.#slots;
@@ -212,9 +223,9 @@ export class InvalidationQueue {
     let bad = false;
     while (this.#next !== this.#tail) {
       const words = this.#descriptorAt(this.#next);
-      const kind = descriptorKind(words[0]);
-      bad = kind === 'invalid';
+      bad = this.#isBad(words, this.#next);
       if (bad) break;
+      const kind = descriptorKind(words[0]);
       this.#count(kind);
       this.#next = (this.#next + 1) % this.#slots;
       if (kind === 'wait') {
@@ -231,8 +242,8 @@ export class InvalidationQueue {
     this.#timeline.schedule(tick as Tick, (at) => {
       this.applyEffects(at);
       this.#head = this.#next;
-      // VT-d spec 6.5.2.10: the head stays on the bad descriptor.
-      if (bad) this.status |= FaultStatus.iqe;
+      // VT-d spec 6.5.2.10: the head stays on the bad descriptor, which is fetched again once IQE is cleared.
+      if (bad) this.#refuse(at);
       this.#idle(at);
     });
   }
@@ -334,11 +345,11 @@ export class InvalidationQueue {
   #completeWaits(atTick: Tick): void {
     while (this.#head !== this.#tail) {
       const words = this.#descriptorAt(this.#head);
-      const kind = descriptorKind(words[0]);
-      if (kind === 'invalid') {
-        this.status |= FaultStatus.iqe;
+      if (this.#isBad(words, this.#head)) {
+        this.#refuse(atTick);
         return;
       }
+      const kind = descriptorKind(words[0]);
       this.#count(kind);
       this.#head = (this.#head + 1) % this.#slots;
       this.#next = this.#head;
@@ -348,16 +359,39 @@ export class InvalidationQueue {
     }
   }
 
+  /** IQE: nothing is fetched until software clears it. */
+  #refuse(atTick: Tick): void {
+    if ((this.status & FaultStatus.iqe) !== 0) return;
+    this.status |= FaultStatus.iqe;
+    this.onError?.(atTick);
+  }
+
+  #isBad(words: readonly number[], index: number): boolean {
+    const upper = this.#descriptorWords === DESCRIPTOR_WORDS_256 ? this.#upperHalfAt(index) : 0;
+    return isBadDescriptor(words, upper, this.#maxAddressMask);
+  }
+
   #count(kind: DescriptorKind): void {
     this.#kinds.set(kind, (this.#kinds.get(kind) ?? 0) + 1);
   }
 
   #descriptorAt(index: number): [number, number, number, number] {
+    const from = this.#wordAt(index);
+    const { words } = this.#memory;
+    return [words[from]! >>> 0, words[from + 1]! >>> 0, words[from + 2]! >>> 0, words[from + 3]! >>> 0];
+  }
+
+  /** Bits set in any of the last four words of a 256-bit descriptor. */
+  #upperHalfAt(index: number): number {
+    const from = this.#wordAt(index) + DESCRIPTOR_WORDS_128;
+    const { words } = this.#memory;
+    return words[from]! | words[from + 1]! | words[from + 2]! | words[from + 3]!;
+  }
+
+  #wordAt(index: number): number {
     const word = index * this.#descriptorWords;
     const slot = this.#memory.slotOf(this.#basePfn + Math.floor(word / WORDS_PER_FRAME));
     assert(slot >= 0, `invalidation queue at frame ${this.#basePfn} is not modelled memory`);
-    const from = slot * WORDS_PER_FRAME + (word % WORDS_PER_FRAME);
-    const { words } = this.#memory;
-    return [words[from]! >>> 0, words[from + 1]! >>> 0, words[from + 2]! >>> 0, words[from + 3]! >>> 0];
+    return slot * WORDS_PER_FRAME + (word % WORDS_PER_FRAME);
   }
 }

@@ -9,7 +9,8 @@
  *   paging-structure entries covering it. The second-stage form drops entries tagged without PASID, and all entries of
  *   the domain that went through both stages.
  *
- * Device-TLB, interrupt-entry and page-group descriptors are accepted and have no effect: APPROX, no device TLB.
+ * Device-TLB and page-group descriptors concern endpoints only (device-invalidations.ts, page-requests.ts). APPROX:
+ * interrupt-entry descriptors have no effect.
  */
 import type { AddressSpaces } from './address-spaces.ts';
 import { NO_PASID_TAG } from './address-spaces.ts';
@@ -26,7 +27,7 @@ import {
 } from './layout.ts';
 import type { Translator } from './translator.ts';
 
-/** What a descriptor is, for statistics; `invalid` ones stop the queue (IQE). */
+/** What a descriptor is; `invalid`: unknown type or granularity. See descriptor-check.ts for what stops the queue (IQE). */
 export type DescriptorKind =
   | 'context_global'
   | 'context_domain'

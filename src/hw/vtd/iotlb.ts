@@ -23,6 +23,11 @@ export interface IotlbRules {
   readonly pageMaskBits: number;
   /** False: a cached translation is used whatever its permission, and the access fails without a fault. */
   readonly hitChecksPermission: boolean;
+  /**
+   * Whether a unit that says CAP.CM = 1 keeps what is not present: second-stage pages in the IOTLB, as entries without
+   * permission, context and PASID entries in their caches. Acts on domain tags only.
+   */
+  readonly cachesNotPresent: boolean;
 }
 
 /** Highest page number words allow: 45 bits. */

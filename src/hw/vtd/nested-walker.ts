@@ -19,7 +19,7 @@ import { Counter, type UnitCounters } from './counters.ts';
 import { type FaultCodes, FaultReason } from './fault-reasons.ts';
 import { FsEntry } from './layout.ts';
 import type { PagingCaches } from './paging-caches.ts';
-import { PROT_READ, PROT_WRITE, tableIndexOf, Walker } from './walker.ts';
+import { leafLevels, PROT_READ, PROT_WRITE, tableIndexOf, Walker } from './walker.ts';
 
 /** In the permissions of a first-stage table: the second stage lets the unit write it (to set A and D). */
 const PROT_TABLE_WRITABLE = 4;
@@ -43,7 +43,7 @@ export interface NestedTables {
 
 /** What the walker uses of the unit's translation path. */
 export interface NestedParts {
-  readonly config: { readonly faultCodes: FaultCodes };
+  readonly config: { readonly faultCodes: FaultCodes; readonly cap: readonly [number, number] };
   readonly walker: Walker;
   readonly resolver: { readonly nestedTables: ReadonlyMap<number, NestedTables> };
   /** With the walk's start tick in `atTick`. */
@@ -65,6 +65,8 @@ export class NestedWalker {
   readonly #memory: PhysicalMemory;
   readonly #codes: FaultCodes;
   readonly #second: Walker;
+  /** Levels above 1 of the first stage that may hold leaves, as bits. */
+  readonly #firstLeaves: number;
   readonly #paging: PagingCaches;
   readonly #counters: UnitCounters;
   #reads = 0;
@@ -82,7 +84,9 @@ export class NestedWalker {
     this.#memory = memory;
     this.#codes = parts.config.faultCodes;
     this.result = parts.walker;
-    this.#second = new Walker(memory, this.#codes);
+    const leaves = leafLevels(parts.config.cap);
+    this.#second = new Walker(memory, this.#codes, leaves);
+    this.#firstLeaves = leaves.first;
     this.#tables = parts.resolver.nestedTables;
     this.#paging = parts.ssPaging;
     this.#counters = parts.counters;
@@ -112,10 +116,12 @@ export class NestedWalker {
       const word = table * WORDS_PER_FRAME + (tableIndexOf(low, high, at) << 1);
       const entry = table < 0 ? 0 : this.#memory.words[word]!;
       if ((entry & FsEntry.write) === 0) allowed &= ~PROT_WRITE;
-      this.#fault = this.#check(table, entry, write, allowed);
+      const leaf = at === 1 || (entry & FsEntry.pageSize) !== 0;
+      const allowedLeaf = at === 1 || ((this.#firstLeaves >>> at) & 1) !== 0;
+      this.#fault = this.#check(table, entry, leaf && !allowedLeaf, write, allowed);
       if (this.#fault !== FaultReason.none) break;
       const entryHigh = this.#memory.words[word + 1]!;
-      if (at === 1 || ((entry & FsEntry.pageSize) !== 0 && at <= 3)) {
+      if (leaf) {
         this.#leaf(tables, word, entry, entryHigh, at - 1, low, allowed, flags);
         break;
       }
@@ -142,9 +148,10 @@ export class NestedWalker {
     }
   }
 
-  #check(table: number, entry: number, write: boolean, allowed: number): number {
+  #check(table: number, entry: number, reserved: boolean, write: boolean, allowed: number): number {
     if (table < 0) return FaultReason.fsTableAccess;
     if ((entry & FsEntry.present) === 0) return FaultReason.fsNotPresent;
+    if (reserved) return FaultReason.fsReserved;
     if ((entry & FsEntry.user) === 0) return FaultReason.fsUser;
     return write && (allowed & PROT_WRITE) === 0 ? FaultReason.fsWrite : FaultReason.none;
   }

@@ -1,14 +1,15 @@
 /**
  * PASID cache: PASID-table entries by (source id, PASID), with the entry's domain id as an attribute (VT-d spec 6.2.3),
  * and the walk that fills it: PASID-directory entry, then PASID entry (VT-d spec 3.4.3, 9.5, 9.6). Only present entries
- * are cached.
+ * are cached, and in caching mode also that there is none (VT-d spec 6.1): without a domain id, so that an invalidation of
+ * any domain takes it, as Linux names the new one (pasid_flush_caches).
  *
  * APPROX: hardware reads an entry as four 128-bit pieces, here at one instant: a request sees the entry as it is between
  * two stores of software, torn or not, but no store falls between two pieces of one read.
  */
 import { type PhysicalMemory, WORDS_PER_FRAME } from '../memory.ts';
 import { type CacheGeometry, SetAssoc } from '../set-assoc.ts';
-import { pfnFromEntry, slotFromEntry } from './context-cache.ts';
+import { absenceFault, absenceHidden, packAbsence, pfnFromEntry, slotFromEntry } from './context-cache.ts';
 import { type FaultCodes, FaultReason } from './fault-reasons.ts';
 import { FPD, PASID_DIRECTORY_ENTRY_WORDS, PasidEntry, PRESENT, ScalableContext } from './layout.ts';
 
@@ -19,7 +20,7 @@ const ENTRY_WORDS = PasidEntry.words;
 export class PasidCache {
   /** The PASID entry found by the last {@link lookup} or {@link read}; 16 words. */
   readonly words = new Int32Array(ENTRY_WORDS);
-  /** Memory reads of the last {@link read}, its fault reason, and whether an entry asked not to record faults. */
+  /** Memory reads of the last {@link read}; fault reason of what was found or read, and whether it is not to be recorded. */
   reads = 0;
   fault: number = FaultReason.none;
   faultHidden = false;
@@ -33,10 +34,17 @@ export class PasidCache {
   readonly #contents: Int32Array;
   readonly #memory: PhysicalMemory;
   readonly #codes: FaultCodes;
+  readonly #cachesNotPresent: boolean;
   /** Entry that the last {@link read} filled, or -1. */
   #filled = -1;
 
-  constructor(geometry: CacheGeometry | undefined, memory: PhysicalMemory, codes: FaultCodes) {
+  constructor(
+    geometry: CacheGeometry | undefined,
+    memory: PhysicalMemory,
+    codes: FaultCodes,
+    cachesNotPresent: boolean,
+  ) {
+    this.#cachesNotPresent = cachesNotPresent;
     this.#cache = geometry && new SetAssoc(geometry, NO_GENERATIONS);
     this.#contents = new Int32Array((geometry?.entries ?? 0) * ENTRY_WORDS);
     this.#memory = memory;
@@ -62,13 +70,16 @@ export class PasidCache {
     return this.#take(this.#cache?.peek(sourceId, pasid, 0) ?? -1);
   }
 
-  /** Reads directory and PASID entry through the scalable context entry `context` and caches them when present. */
+  /**
+   * Reads directory and PASID entry through the scalable context entry `context` and caches them when present, or
+   * in caching mode not.
+   */
   read(sourceId: number, pasid: number, context: Int32Array): void {
     this.fetch(pasid, context);
     this.replacedSource = -1;
     this.replacedPasid = -1;
-    if (this.fault !== FaultReason.none || this.#cache === undefined) return;
-    const entry = this.#cache.fill(sourceId, pasid, 0, sourceId, 0);
+    if (this.#cache === undefined || !this.#isCacheable()) return;
+    const entry = this.#cache.fill(sourceId, pasid, 0, sourceId, packAbsence(this.fault, this.faultHidden));
     this.#filled = entry;
     this.#cache.readyTick[entry] = 0;
     if (this.#cache.replacedValue0 >= 0) {
@@ -126,15 +137,26 @@ export class PasidCache {
       const cachedPasid = cache.tags[entry * 4 + 1]!;
       if (cachedPasid === -1 || (pasid >= 0 && cachedPasid !== pasid)) continue;
       const did = this.#contents[entry * ENTRY_WORDS + 2]! & PasidEntry.didMask;
-      if (domainId >= 0 && did !== domainId) continue;
+      const present = cache.values[entry * 2 + 1] === 0;
+      if (domainId >= 0 && present && did !== domainId) continue;
       const sourceId = cache.tags[entry * 4]!;
       cache.drop(entry);
       dropped(sourceId, cachedPasid);
     }
   }
 
+  /** What the last {@link fetch} found is kept: an entry, or in caching mode that there is none. */
+  #isCacheable(): boolean {
+    if (this.fault === FaultReason.none) return true;
+    const absent = this.fault === FaultReason.smDirectoryNotPresent || this.fault === this.#codes.pasidEntryNotPresent;
+    return absent && this.#cachesNotPresent;
+  }
+
   #take(entry: number): boolean {
     if (entry < 0) return false;
+    const absence = this.#cache!.values[entry * 2 + 1]!;
+    this.fault = absenceFault(absence);
+    this.faultHidden = absenceHidden(absence);
     for (let word = 0; word < ENTRY_WORDS; word++) this.words[word] = this.#contents[entry * ENTRY_WORDS + word]!;
     return true;
   }

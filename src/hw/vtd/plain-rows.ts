@@ -11,6 +11,7 @@ import type { SharedDeviceState } from './data-plane.ts';
 import * as Word from './plain-rows/words.ts';
 import { PLAIN_ROWS_WASM } from './plain-rows-binary.ts';
 import type { Translator } from './translator.ts';
+import { leafLevels } from './walker.ts';
 
 const MODULE = new WebAssembly.Module(Buffer.from(PLAIN_ROWS_WASM, 'base64'));
 /** [rows] Rows in columns of their own are copied in and out so many at a time. */
@@ -189,6 +190,9 @@ export class PlainRows {
       walks &&= POLICIES.includes(policy);
     }
     block[Word.WALKS] = walks ? 1 : 0;
+    const leaves = leafLevels(config.cap);
+    block[Word.SS_LEAF_LEVELS] = leaves.second;
+    block[Word.FS_LEAF_LEVELS] = leaves.first;
     block[Word.WALKER_BUSY] = schedule.walkers.busyUntil.byteOffset;
     block[Word.WALKER_COUNT] = config.translation.walkers;
     block[Word.PORT_FREE] = schedule.portFree.byteOffset;

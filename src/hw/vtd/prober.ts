@@ -14,6 +14,7 @@ export function probe(translator: Translator, slot: number, low: number, high: n
   result[Result.pfnHigh] = high;
   result[Result.outcome] = DmaOutcome.passThrough;
   if (!translator.enabled || (flags & DmaFlag.translated) !== 0) return;
+  if (translator.isInterrupt(slot, low, high, flags)) return;
   const bySource = translator.config.iotlbRules.tag === 'source';
   if (bySource && probeEntry(translator, translator.spaces.of(slot, -1), low, high & 0x1fff, flags)) return;
   if (bySource || bindings.readyTick[slot] === NEVER) {
@@ -43,7 +44,12 @@ export function probe(translator: Translator, slot: number, low: number, high: n
 
 function probeEntry(translator: Translator, space: number, low: number, high: number, flags: number): boolean {
   const entry = translator.iotlb.peek(space, low, high);
-  if (entry < 0 || !translator.permits(entry, flags)) return false;
+  if (entry < 0) return false;
+  if (translator.isAbsence(entry)) {
+    answerFault(translator.result, translator.absenceFault(flags));
+    return true;
+  }
+  if (!translator.permits(entry, flags)) return false;
   translator.result[Result.outcome] = DmaOutcome.hit;
   answerEntry(translator.result, translator.iotlb, entry, low);
   return true;

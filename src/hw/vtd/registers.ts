@@ -15,8 +15,8 @@
  * 5. To invalidate: write descriptors into the ring, then the byte offset of the next free slot to `IQT_REG` (index
  *    << 4, or << 5 with DW). That write is the doorbell: the unit fetches, executes and, for a wait descriptor with
  *    SW, writes the status word with `PhysicalMemory.hardwareWrite`. Wait with `PhysicalMemory.watch`.
- * 6. `FSTS_REG` shows IQE after a bad descriptor (the head stays on it; write 1 to clear and the queue goes on), PFO
- *    and PPF for fault records; records are four words each at `FRO * 16`.
+ * 6. `FSTS_REG` shows IQE after a bad descriptor or tail (the head stays on it; write 1 to clear and it is fetched again), PFO
+ *    and PPF for fault records, and FRI, the oldest of them; records are four words each at `FRO * 16`, a ring.
  */
 
 /** Version. */
@@ -84,10 +84,16 @@ export const FaultStatus = {
   ppf: 0x02,
   /** Invalidation queue error. */
   iqe: 0x10,
-  /** Invalidation completion error. */
+  /**
+   * Invalidation completion error: an endpoint answered an invalidation that is not pending, or answered it wrongly. It
+   * cannot arise here: a modelled endpoint answers what it was sent, once.
+   */
   ice: 0x20,
   /** Invalidation time-out error. */
   ite: 0x40,
+  /** Fault record index: the record that turned PPF on, valid while it is. */
+  friShift: 8,
+  friMask: 0xff,
 } as const;
 
 /** PQA bits 2:0: queue of 2^PQS pages. */

@@ -6,7 +6,7 @@ import type { PhysicalMemory } from '../memory.ts';
 import type { AddressSpaces } from './address-spaces.ts';
 import { NO_PASID_TAG } from './address-spaces.ts';
 import { BindingKind, type Bindings } from './binding.ts';
-import type { VtdConfig } from './config.ts';
+import { cachesNotPresent, type VtdConfig } from './config.ts';
 import { ContextCache, slotFromEntry } from './context-cache.ts';
 import { Counter, type UnitCounters } from './counters.ts';
 import { FaultReason } from './fault-reasons.ts';
@@ -21,6 +21,7 @@ import {
 } from './layout.ts';
 import type { NestedTables } from './nested-walker.ts';
 import { PasidCache } from './pasid-cache.ts';
+import { Cap } from './registers.ts';
 
 /** Finds out what translates a slot's requests. */
 export class BindingResolver {
@@ -45,6 +46,10 @@ export class BindingResolver {
   readonly #cachesContexts: boolean;
   readonly #cachesPasids: boolean;
   readonly #spacesExhausted: () => void;
+  /** SAGAW: bit AW set = tables of that width. */
+  readonly #widths: number;
+  /** Highest FSPM. */
+  readonly #maxFirstMode: number;
   /** Reads of the last {@link resolve} after those of its context entry. */
   #pasidReads = 0;
 
@@ -63,8 +68,11 @@ export class BindingResolver {
     this.#cachesContexts = config.contextCache !== undefined;
     this.#cachesPasids = config.pasidCache !== undefined;
     this.#spacesExhausted = spacesExhausted;
-    this.contexts = new ContextCache(config.contextCache, memory, config.faultCodes);
-    this.pasids = new PasidCache(config.pasidCache, memory, config.faultCodes);
+    this.#widths = Cap.sagaw(config.cap[0]);
+    this.#maxFirstMode = Cap.fs5Level(config.cap[1]) ? 1 : 0;
+    const keepsAbsence = cachesNotPresent(config);
+    this.contexts = new ContextCache(config.contextCache, memory, config.faultCodes, keepsAbsence);
+    this.pasids = new PasidCache(config.pasidCache, memory, config.faultCodes, keepsAbsence);
   }
 
   /** Fills in the binding of a slot; returns the memory reads made. {@link fault} says whether it worked. */
@@ -87,12 +95,12 @@ export class BindingResolver {
       contexts.read(sourceId, requester, this.rootPfn, this.scalable);
       reads = contexts.reads;
       if (contexts.replacedRequester >= 0) bindings.dropRequester(contexts.replacedRequester);
-      if (contexts.fault !== FaultReason.none) {
-        counts[Counter.iommu_mrds]! += reads;
-        bindings.faultsHidden[slot] = contexts.faultHidden ? 1 : 0;
-        this.fault = contexts.fault;
-        return reads;
-      }
+    }
+    if (contexts.fault !== FaultReason.none) {
+      counts[Counter.iommu_mrds]! += reads;
+      bindings.faultsHidden[slot] = contexts.faultHidden ? 1 : 0;
+      this.fault = contexts.fault;
+      return reads;
     }
     this.cached = this.#cachesContexts;
     reads += this.scalable ? this.#bindScalable(slot, sourceId) : this.#bindLegacy(slot);
@@ -123,22 +131,18 @@ export class BindingResolver {
   peek(slot: number): void {
     const sourceId = this.#bindings.sourceIds[this.#bindings.requester(slot)]!;
     const { contexts } = this;
-    if (!contexts.peek(sourceId)) {
-      contexts.fetch(sourceId, this.rootPfn, this.scalable);
-      this.fault = contexts.fault;
-      if (this.fault !== FaultReason.none) return;
-    }
+    if (!contexts.peek(sourceId)) contexts.fetch(sourceId, this.rootPfn, this.scalable);
+    this.fault = contexts.fault;
+    if (this.fault !== FaultReason.none) return;
     if (!this.scalable) {
       this.#bindLegacy(slot);
       return;
     }
     const pasid = this.#effectivePasid(slot);
     if (pasid < 0) return;
-    if (!this.pasids.peek(sourceId, pasid)) {
-      this.pasids.fetch(pasid, contexts.words);
-      this.fault = this.pasids.fault;
-      if (this.fault !== FaultReason.none) return;
-    }
+    if (!this.pasids.peek(sourceId, pasid)) this.pasids.fetch(pasid, contexts.words);
+    this.fault = this.pasids.fault;
+    if (this.fault !== FaultReason.none) return;
     this.#bindPasidEntry(slot, pasid);
   }
 
@@ -156,7 +160,7 @@ export class BindingResolver {
     const domainId = (words[2]! >>> LegacyContext.didShift) & LegacyContext.didMask;
     const width = words[2]! & LegacyContext.awMask;
     this.fault = FaultReason.none;
-    if (type > TranslationType.passThrough || width < 1 || width > 3) {
+    if (type > TranslationType.passThrough || !this.#hasWidth(width)) {
       this.fault = FaultReason.contextInvalid;
       return 0;
     }
@@ -187,11 +191,11 @@ export class BindingResolver {
       reads = pasids.reads;
       this.#pasidReads = reads;
       if (pasids.replacedSource >= 0) this.dropPasid(pasids.replacedSource, pasids.replacedPasid);
-      if (pasids.fault !== FaultReason.none) {
-        if (pasids.faultHidden) bindings.faultsHidden[slot] = 1;
-        this.fault = pasids.fault;
-        return reads;
-      }
+    }
+    if (pasids.fault !== FaultReason.none) {
+      if (pasids.faultHidden) bindings.faultsHidden[slot] = 1;
+      this.fault = pasids.fault;
+      return reads;
     }
     this.cached &&= this.#cachesPasids;
     this.#bindPasidEntry(slot, pasid);
@@ -224,7 +228,7 @@ export class BindingResolver {
     this.fault = FaultReason.none;
     if (type === PagingType.secondStage) {
       const width = (words[0]! >>> PasidEntry.awShift) & PasidEntry.awMask;
-      if (width < 1 || width > 3) {
+      if (!this.#hasWidth(width)) {
         this.fault = FaultReason.smPasidEntryInvalid;
         return;
       }
@@ -234,7 +238,7 @@ export class BindingResolver {
       bindings.accessDirty[slot] = (words[0]! & PasidEntry.ssade) !== 0 ? 1 : 0;
     } else if (type === PagingType.firstStage) {
       const mode = (words[PasidEntry.fsptptrWord]! >>> PasidEntry.fspmShift) & PasidEntry.fspmMask;
-      if (mode > 1) {
+      if (mode > this.#maxFirstMode) {
         this.fault = FaultReason.smPasidEntryInvalid;
         return;
       }
@@ -259,7 +263,7 @@ export class BindingResolver {
     const pointer = PasidEntry.fsptptrWord;
     const mode = (words[pointer]! >>> PasidEntry.fspmShift) & PasidEntry.fspmMask;
     const width = (words[0]! >>> PasidEntry.awShift) & PasidEntry.awMask;
-    if (mode > 1 || width < 1 || width > 3) {
+    if (mode > this.#maxFirstMode || !this.#hasWidth(width)) {
       this.fault = FaultReason.smPasidEntryInvalid;
       return;
     }
@@ -282,6 +286,11 @@ export class BindingResolver {
       firstHigh,
       firstLevels: 4 + mode,
     });
+  }
+
+  /** Whether the unit walks second-stage tables of the width that an AW field names: 1 .. 3, and in SAGAW. */
+  #hasWidth(width: number): boolean {
+    return width >= 1 && width <= 3 && ((this.#widths >>> width) & 1) !== 0;
   }
 
   /** Drops the bindings that came from the PASID entry (source id, PASID). */

@@ -2,6 +2,7 @@
  * DMA rows that span pages: what is known of a row while some of its pieces are still to come. One row per device can be
  * in progress, since a device issues its rows in order.
  */
+import { InvariantError } from '../../assert.ts';
 import { type ArraySource, HEAP_ARRAYS } from '../linear-memory.ts';
 import { DmaOutcome, type ResultColumns } from '../unit.ts';
 
@@ -66,8 +67,13 @@ export class RowProgress {
     this.bytesDone[device]! += bytes;
   }
 
-  /** Writes the whole row's outcome to row `row` of `out`; the device has no row in progress any more. */
+  /**
+   * Writes the whole row's outcome to row `row` of `out`; the device has no row in progress any more. Throws
+   * InvariantError for a row of 0 bytes, which had no piece.
+   */
   finish(device: number, row: number, out: ResultColumns): void {
+    // What is kept here would be the answer to the device's previous row.
+    if (this.bytesDone[device] === 0) throw new InvariantError(`device ${device}: a DMA row of 0 bytes`);
     out.issueTick[row] = this.#issue[device]!;
     out.arriveTick[row] = this.#arrive[device]!;
     out.readyTick[row] = this.#ready[device]!;

@@ -30,6 +30,7 @@ import { packValue1, VALUE_PROT_SHIFT } from './iotlb.ts';
 import { PageRequestQueue } from './page-request-queue.ts';
 import { probe } from './prober.ts';
 import { RegisterFile } from './register-file.ts';
+import { Cap } from './registers.ts';
 import { Result } from './translation-result.ts';
 import { Translator } from './translator.ts';
 import { WalkTick } from './walk-schedule.ts';
@@ -88,7 +89,7 @@ export class VtdUnit implements IommuUnit {
     this.#memory = options.memory;
     this.#counters = new UnitCounters(linear);
     this.#bindings = new Bindings(options.deviceSourceIds, linear);
-    this.#faults = new FaultRecorder(((config.cap[1] >>> 8) & 0xff) + 1, this.#counters);
+    this.#faults = new FaultRecorder(Cap.faultRecords(config.cap[1]), this.#counters);
     this.#translator = new Translator(config, options.memory, this.#bindings, this.#counters, this.#faults);
     this.#executor = new InvalidationExecutor(this.#translator);
     this.#pages = new PageRequestQueue(options.memory);
@@ -104,6 +105,7 @@ export class VtdUnit implements IommuUnit {
       config.queue,
       this.#executor,
       mode,
+      Cap.mamv(config.cap[1]),
       this.#ats?.messages,
     );
     this.#registers = new RegisterFile(
@@ -140,7 +142,7 @@ export class VtdUnit implements IommuUnit {
     this.#pages.onEvent = handler;
   }
 
-  /** Registers what is to happen when the invalidation queue reports an error (FSTS.ITE). */
+  /** Registers what is to happen when the invalidation queue reports an error (FSTS.IQE, FSTS.ITE). */
   onQueueError(handler: (atTick: Tick) => void): void {
     this.#queue.onError = handler;
   }

@@ -3,7 +3,9 @@
  * (VT-d spec 3.6, 3.7, 9.7, 9.8). A walk reads the words as they are at this moment and has no notion of time; the
  * caller charges {@link Walker.reads}.
  *
- * APPROX: reserved bits are not checked; accessed bits are set in leaf entries only.
+ * A leaf of a size that CAP does not offer has a reserved bit set: its page-size bit.
+ *
+ * APPROX: no other reserved bits are checked; accessed bits are set in leaf entries only.
  */
 
 import { type PhysicalMemory, WORDS_PER_FRAME } from '../memory.ts';
@@ -11,6 +13,7 @@ import { DmaFlag } from '../unit.ts';
 import { slotFromEntry } from './context-cache.ts';
 import { type FaultCodes, FaultReason } from './fault-reasons.ts';
 import { FsEntry, SsEntry } from './layout.ts';
+import { Cap } from './registers.ts';
 
 // Copies of this module's own: V8 folds these into the loop, an imported binding it loads each time.
 const Ss = SsEntry;
@@ -23,6 +26,17 @@ const Flag = DmaFlag;
 export const PROT_READ = 1;
 export const PROT_WRITE = 2;
 
+/** Levels above 1 whose entries may be leaves, bit n for level n, by stage. */
+export interface LeafLevels {
+  readonly second: number;
+  readonly first: number;
+}
+
+/** Leaf levels by CAP: 2 MiB where the stage has it, the first stage always; 1 GiB by a capability of each stage. */
+export function leafLevels(cap: readonly [number, number]): LeafLevels {
+  return { second: (Cap.ssLargePages(cap[1]) & 3) << 2, first: Cap.fs1Gib(cap[1]) ? 0xc : 0x4 };
+}
+
 /** Walks tables; the result of the last walk is in its fields. */
 export class Walker {
   /** True: leave accessed and dirty bits in memory alone. */
@@ -31,6 +45,8 @@ export class Walker {
   reads = 0;
   /** Fault reason, 0 = translated. */
   fault: number = Reason.none;
+  /** With a second-stage permission fault: the entry it ended at had neither permission, there is nothing mapped. */
+  notPresent = false;
   /** Words of the leaf entry. */
   leafLow = 0;
   leafHigh = 0;
@@ -44,10 +60,14 @@ export class Walker {
 
   readonly #memory: PhysicalMemory;
   readonly #codes: FaultCodes;
+  readonly #secondLeaves: number;
+  readonly #firstLeaves: number;
 
-  constructor(memory: PhysicalMemory, codes: FaultCodes) {
+  constructor(memory: PhysicalMemory, codes: FaultCodes, leaves: LeafLevels) {
     this.#memory = memory;
     this.#codes = codes;
+    this.#secondLeaves = leaves.second;
+    this.#firstLeaves = leaves.first;
   }
 
   /**
@@ -71,6 +91,7 @@ export class Walker {
     let allowed = prot;
     let reads = 0;
     this.fault = Reason.none;
+    this.notPresent = false;
     for (;;) {
       reads++;
       if (slot < 0) {
@@ -81,10 +102,15 @@ export class Walker {
       const entry = words[word]!;
       allowed &= entry;
       if ((allowed & needed) === 0) {
-        this.fault = this.#permissionFault(needed, scalable);
+        this.fault = this.permissionFault(needed, scalable);
+        this.notPresent = (entry & (PROT_READ | PROT_WRITE)) === 0;
         break;
       }
-      if (at === 1 || ((entry & Ss.pageSize) !== 0 && at <= 3)) {
+      if (at === 1 || (entry & Ss.pageSize) !== 0) {
+        if (at > 1 && ((this.#secondLeaves >>> at) & 1) === 0) {
+          this.fault = scalable ? Reason.ssReserved : Reason.tableReserved;
+          break;
+        }
         this.size = at - 1;
         this.leafLow = entry;
         this.leafHigh = words[word + 1]!;
@@ -108,6 +134,7 @@ export class Walker {
     let allowed = prot;
     let reads = 0;
     this.fault = Reason.none;
+    this.notPresent = false;
     for (;;) {
       reads++;
       if (slot < 0) {
@@ -120,6 +147,11 @@ export class Walker {
         this.fault = Reason.fsNotPresent;
         break;
       }
+      const leaf = at === 1 || (entry & Fs.pageSize) !== 0;
+      if (leaf && at > 1 && ((this.#firstLeaves >>> at) & 1) === 0) {
+        this.fault = Reason.fsReserved;
+        break;
+      }
       if ((entry & Fs.user) === 0) {
         this.fault = Reason.fsUser;
         break;
@@ -129,7 +161,7 @@ export class Walker {
         this.fault = Reason.fsWrite;
         break;
       }
-      if (at === 1 || ((entry & Fs.pageSize) !== 0 && at <= 3)) {
+      if (leaf) {
         const updated = entry | Fs.accessed | (write ? Fs.dirty : 0);
         if (updated !== entry && !this.readOnly) words[word] = updated;
         this.size = at - 1;
@@ -153,7 +185,8 @@ export class Walker {
     return (updated & Ss.dirty) === 0 ? allowed & ~PROT_WRITE : allowed;
   }
 
-  #permissionFault(needed: number, scalable: boolean): number {
+  /** Reason of a second-stage permission fault. */
+  permissionFault(needed: number, scalable: boolean): number {
     if (!scalable) return needed === PROT_WRITE ? Reason.write : Reason.read;
     return needed === PROT_WRITE ? this.#codes.scalableSsWrite : this.#codes.scalableSsRead;
   }

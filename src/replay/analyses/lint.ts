@@ -10,10 +10,14 @@
  * missed for the time of the call. A store to guests' tables that names its device is followed by checks of that device
  * only, though others may share the IOAS.
  *
+ * On a unit in caching mode also the opposite: faults on pages that are mapped, answered without a read of any table. The unit
+ * remembers that there was nothing, and no invalidation after the map made it look again.
+ *
  * Unlike the other analyses this one must look at rows as they are issued: a moment later the tables say something else.
  */
 import type { DmaColumns, ResultColumns } from '../../hw/unit.ts';
 import { DmaOutcome } from '../../hw/unit.ts';
+import { FaultReason } from '../../hw/vtd/fault-reasons.ts';
 import type { KernelTask } from '../../stack/kernel/task.ts';
 import { NONE_U32 } from '../../trace/schema/column-type.ts';
 import type { CallOutcome, ControlCalls } from '../control-player.ts';
@@ -30,6 +34,8 @@ export interface SoftwareView {
   translates(device: number): boolean;
   /** True while a call is changing the device's domain: until it returns, old and new are both right. */
   isChanging?(device: number): boolean;
+  /** Some unit is in caching mode: it may remember what is not mapped. */
+  readonly cachingMode?: boolean;
 }
 
 /** [4 KiB pages] Pages remembered as taken away; the oldest are forgotten first. */
@@ -54,6 +60,28 @@ const DOMAIN_CHANGES: ReadonlySet<string> = new Set([
 /** Unmap calls that requests may race: until they return, what they take away may be used. */
 const RACED_UNMAPS: ReadonlySet<string> = new Set(['IOMMU_IOAS_UNMAP', 'VFIO_IOMMU_UNMAP_DMA']);
 
+/** Calls that map: until they return, their invalidation is still to come. */
+const MAPS: ReadonlySet<string> = new Set([
+  'dma_map',
+  'dma_alloc',
+  'IOMMU_IOAS_MAP',
+  'IOMMU_IOAS_COPY',
+  'VFIO_IOMMU_MAP_DMA',
+]);
+
+/** Faults for want of a page or an entry. */
+const ABSENT: ReadonlySet<number> = new Set([
+  FaultReason.rootNotPresent,
+  FaultReason.contextNotPresent,
+  FaultReason.write,
+  FaultReason.read,
+  FaultReason.smRootNotPresent,
+  FaultReason.smContextNotPresent,
+  FaultReason.smDirectoryNotPresent,
+  FaultReason.smPasidEntryNotPresent,
+  FaultReason.ssPermission,
+]);
+
 /** [4 KiB pages] Pages of an unmap call. */
 interface PageRange {
   readonly first: number;
@@ -72,6 +100,10 @@ export class StaleTranslations {
   readonly #suspects = new Map<number, number>();
   readonly #uses = new Map<number, StaleUse>();
   readonly #unmapping = new Set<PageRange>();
+  /** Map calls under way. */
+  #mapping = 0;
+  /** Requests that faulted on a mapped page that the unit remembers as absent. */
+  unseenMaps = 0;
 
   /** `devices`: those whose rows there are. */
   constructor(
@@ -86,12 +118,13 @@ export class StaleTranslations {
     this.#nameOf = nameOf;
   }
 
-  /** `calls`, with a note of the unmaps under way. */
+  /** `calls`, with a note of the maps and unmaps under way. */
   watching(calls: ControlCalls): ControlCalls {
     return {
       perform: (row) => {
         const task = calls.perform(row);
-        return RACED_UNMAPS.has(row.op) ? this.#underWay(pagesOf(row), task) : task;
+        if (RACED_UNMAPS.has(row.op)) return this.#underWay(pagesOf(row), task);
+        return this.#view.cachingMode === true && MAPS.has(row.op) ? this.#mapUnderWay(task) : task;
       },
     };
   }
@@ -100,6 +133,13 @@ export class StaleTranslations {
     this.#unmapping.add(range);
     const outcome = yield* task;
     this.#unmapping.delete(range);
+    return outcome;
+  }
+
+  *#mapUnderWay(task: KernelTask<CallOutcome>): KernelTask<CallOutcome> {
+    this.#mapping++;
+    const outcome = yield* task;
+    this.#mapping--;
     return outcome;
   }
 
@@ -123,6 +163,7 @@ export class StaleTranslations {
 
   /** Rows `from` .. `to`-1 were issued, and nothing has happened since. @hot */
   onIssued(input: DmaColumns, results: ResultColumns, from: number, to: number): void {
+    if (this.#view.cachingMode === true) this.#countUnseenMaps(input, results, from, to);
     if (this.#pages.size === 0 && this.#suspects.size === 0) return;
     const { outcome } = results;
     for (let row = from; row < to; row++) {
@@ -137,6 +178,17 @@ export class StaleTranslations {
   /** Groups by device, in topology order. */
   finish(): StaleUse[] {
     return [...this.#uses.entries()].sort(([a], [b]) => a - b).map(([, use]) => use);
+  }
+
+  #countUnseenMaps(input: DmaColumns, results: ResultColumns, from: number, to: number): void {
+    if (this.#mapping > 0) return;
+    for (let row = from; row < to; row++) {
+      if (results.outcome[row] !== DmaOutcome.fault || results.walkReads[row] !== 0) continue;
+      const device = input.device[row]!;
+      if (!ABSENT.has(results.fault[row]!) || this.#view.isChanging?.(device) === true) continue;
+      const page = input.iova[2 * row + 1]! * 1048576 + (input.iova[2 * row]! >>> 12);
+      if (this.#view.frameOf(device, page, input.pasid[row]!) >= 0) this.unseenMaps++;
+    }
   }
 
   #isSuspect(device: number): boolean {

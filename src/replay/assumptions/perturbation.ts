@@ -85,9 +85,11 @@ function waysMoves(ways: number, entries: number): Moves | string {
   };
 }
 
+/** Booleans that say by which rules the machine works. */
+const RULES: ReadonlySet<string> = new Set(['hitChecksPermission', 'cachesNotPresent']);
+
 function neighbourOf(key: string, value: SourcedNumber['value']): Moves | string {
-  if (typeof value === 'boolean' && key !== 'hitChecksPermission')
-    return { slow: String(!value), fast: null, scaled: false };
+  if (typeof value === 'boolean' && !RULES.has(key)) return { slow: String(!value), fast: null, scaled: false };
   if (key === 'policy') return { slow: value === 'lru' ? 'fifo' : 'lru', fast: null, scaled: false };
   if (key === 'indexing') return { slow: value === 'hash' ? 'low-bits' : 'hash', fast: null, scaled: false };
   return 'says what the machine is, not how large or fast';

@@ -9,6 +9,7 @@ import type { LinkTiming } from '../../hw/device-link.ts';
 import { flightAndWireTicks } from '../../hw/link-round-trip.ts';
 import { DmaFlag } from '../../hw/unit.ts';
 import type { VtdConfig } from '../../hw/vtd/config.ts';
+import { Cap } from '../../hw/vtd/registers.ts';
 import { ConfigError } from '../../input-error.ts';
 import { Random } from '../../random.ts';
 import { NEVER, nsFromTicks, ticksFromNs } from '../../units.ts';
@@ -63,9 +64,15 @@ const WARM_UP_SHARE = 0.2;
 
 /**
  * Measures one point on a fresh unit. Deterministic in (config, point, effort). Throws ConfigError for a sweep that runs
- * beyond the last tick.
+ * beyond the last tick, and for superpages that the unit does not have.
  */
 export function measureWindow(config: VtdConfig, point: WindowPoint, effort: SweepEffort): WindowMeasurement {
+  if (point.superpages && (Cap.ssLargePages(config.cap[1]) & 1) === 0) {
+    throw new ConfigError({
+      source: `hardware profile ${config.name}`,
+      reason: 'the unit has no superpages (CAP.SLLPS)',
+    });
+  }
   const table = new BareTable();
   const pages = windowPages(point.windowPages);
   for (const page of pages) {

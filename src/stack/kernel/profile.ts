@@ -28,8 +28,11 @@ export const RID_REPLACE_POLICIES = [
   'clear-then-update',
   'make-before-break',
 ] as const;
-/** Invalidations that a broken driver might leave out when it takes a translation away. */
-export const OMITTED_FLUSHES = ['none', 'pasid-cache', 'iotlb', 'device-tlb'] as const;
+/**
+ * Invalidations that a broken driver might leave out: when it takes a translation away, or (`map`) in caching mode when it
+ * maps.
+ */
+export const OMITTED_FLUSHES = ['none', 'pasid-cache', 'iotlb', 'device-tlb', 'map'] as const;
 
 /**
  * Whose domain id a nested domain has on a unit: one of its own, as Linux gives it; or one that all nested domains on a
@@ -48,7 +51,7 @@ export interface KernelBehaviours {
   readonly pasidReplace: (typeof PASID_REPLACE_POLICIES)[number];
   readonly ridReplace: (typeof RID_REPLACE_POLICIES)[number];
   readonly pasidModel: (typeof PASID_MODELS)[number];
-  /** A defect to be found: this invalidation is left out of every entry teardown and replace. Absent = none. */
+  /** A defect to be found: this invalidation is left out of every entry teardown and replace, or of every map. Absent = none. */
   readonly omitsFlush?: (typeof OMITTED_FLUSHES)[number] | undefined;
   /** Absent = own. */
   readonly nestedDomainIds?: (typeof NESTED_DOMAIN_IDS)[number] | undefined;

@@ -76,6 +76,24 @@ describe('a run', () => {
     expect(run.jobs[0]!.devices[0]!.dmaLatency.count).toBe(0);
   });
 
+  test('in caching mode a map without its invalidation is not seen, and the lint says so', async () => {
+    // The page is used before it is mapped, and often after.
+    const later = Array.from({ length: 20 }, () => dma(0x55, { afterControl: 2 }));
+    const rows = [map(0x100, 1), dma(0x55, { afterControl: 1 }), map(0x55, 1, { afterDma: 1 }), ...later];
+    const bundle = await writeTestBundle({ devices: [{}], rows });
+    const job = async (overrides: readonly string[]) =>
+      (await runReplay(options([bundle], { overrides }))).run.jobs[0]!;
+    const cachingMode = 'registers.cap=19ed008c40780ce6';
+    const broken = 'behaviours.omitsFlush=map';
+    for (const overrides of [[], [cachingMode], [broken], [cachingMode, broken, 'iotlb.cachesNotPresent=false']]) {
+      const right = await job(overrides);
+      expect(right.devices[0]!.faults).toBe(1);
+      expect(right.diagnostics['map_without_invalidation']).toBeUndefined();
+    }
+    const wrong = await job([cachingMode, broken]);
+    expect([wrong.devices[0]!.faults, wrong.diagnostics['map_without_invalidation']]).toEqual([21, 20]);
+  });
+
   test('initial mappings are there from the first row on', async () => {
     const rows = [dma(0x200), dma(0x201)];
     const initial = [[0, 0x200, 0x9000, 2]] as const;

@@ -98,6 +98,14 @@ describe('a window sweep', () => {
     expect(measureWindow(config, { ...inTurn, windowPages: entries + 1 }, EFFORT).missShare).toBe(1);
   });
 
+  test('superpages of a unit that has none are refused', () => {
+    const { config: sandyBridge } = hardwareProfile('vtd-snb');
+    const point = { ...READ, windowPages: 64, superpages: true };
+    expect(() => measureWindow(sandyBridge, point, EFFORT)).toThrow(
+      'hardware profile vtd-snb: the unit has no superpages (CAP.SLLPS)',
+    );
+  });
+
   test('with the IOMMU off nothing is looked up, and a lone read takes the round trip that the profile states', () => {
     const at = { ...READ, windowPages: 64, outstanding: 1 };
     const off = measureWindow(config, { ...at, translating: false }, EFFORT);

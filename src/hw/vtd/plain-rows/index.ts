@@ -134,7 +134,7 @@ export function run(block: usize, from: i32, to: i32, limit: f64, nextEffect: f6
     if (
       arrival < load<f64>(load<usize>(block, Word.BINDING_READY * 4) + ((<usize>slot) << 3)) ||
       pageHigh > Word.PAGE_HIGH_LIMIT ||
-      (write !== 0 && pageHigh === 0 && <u32>pageLow >> 8 === 0xfee)
+      (write !== 0 && pasid === 0 && pageHigh === 0 && <u32>pageLow >> 8 === 0xfee)
     ) {
       stop = Word.STOP_ROW;
       break;

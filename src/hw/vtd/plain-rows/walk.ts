@@ -92,7 +92,8 @@ export function secondStage(
     let entry = load<i32>(word);
     allowed &= entry;
     if ((allowed & needed) === 0) return false;
-    if (at === 1 || ((entry & Word.ENTRY_PAGE_SIZE) !== 0 && at <= 3)) {
+    if (at === 1 || (entry & Word.ENTRY_PAGE_SIZE) !== 0) {
+      if (at > 1 && ((load<i32>(block, Word.SS_LEAF_LEVELS * 4) >> at) & 1) === 0) return false;
       if (accessDirty) {
         const updated = entry | Word.SS_ACCESSED | (write !== 0 ? Word.SS_DIRTY : 0);
         if (updated !== entry) store<i32>(word, updated);
@@ -123,7 +124,8 @@ export function firstStage(block: usize, tableSlot: i32, level: i32, prot: i32, 
     if ((entry & Word.FS_PRESENT) === 0 || (entry & Word.FS_USER) === 0) return false;
     if ((entry & Word.FS_WRITE) === 0) allowed &= ~Word.PERMISSION_WRITE;
     if (write !== 0 && (allowed & Word.PERMISSION_WRITE) === 0) return false;
-    if (at === 1 || ((entry & Word.ENTRY_PAGE_SIZE) !== 0 && at <= 3)) {
+    if (at === 1 || (entry & Word.ENTRY_PAGE_SIZE) !== 0) {
+      if (at > 1 && ((load<i32>(block, Word.FS_LEAF_LEVELS * 4) >> at) & 1) === 0) return false;
       const updated = entry | Word.FS_ACCESSED | (write !== 0 ? Word.FS_DIRTY : 0);
       if (updated !== entry) store<i32>(word, updated);
       if ((updated & Word.FS_DIRTY) === 0) allowed &= ~Word.PERMISSION_WRITE;

@@ -89,20 +89,23 @@ export const PATH_PROT = 70;
 /** Where 4 KiB pages were found last, by the top bits of the mixed key: saves scanning the set. Right shift of the mix. */
 export const HINTS = 76;
 export const HINT_SHIFT = 77;
+/** Levels above 1 whose entries may be leaves, bit n for level n: second stage, first stage. */
+export const SS_LEAF_LEVELS = 78;
+export const FS_LEAF_LEVELS = 79;
 
 /** Float64 words of the block, behind the int32 ones [ps]. */
-export const HIT = 39;
-export const ONE_WAY = 40;
-export const MEMORY_READ = 41;
-export const MEMORY_WRITE = 42;
-export const WALK_FIXED = 43;
-export const WALK_READ = 44;
-export const BUSY_EXTRA = 45;
-export const WALK_INTERVAL = 46;
-export const READ_DELAY = 47;
-export const LAST_DONE = 48;
+export const HIT = 40;
+export const ONE_WAY = 41;
+export const MEMORY_READ = 42;
+export const MEMORY_WRITE = 43;
+export const WALK_FIXED = 44;
+export const WALK_READ = 45;
+export const BUSY_EXTRA = 46;
+export const WALK_INTERVAL = 47;
+export const READ_DELAY = 48;
+export const LAST_DONE = 49;
 /** Size of the block in float64 words. */
-export const BLOCK_LENGTH = 49;
+export const BLOCK_LENGTH = 50;
 
 /** Counter numbers. */
 export const COUNT_REQUESTS = 0;

@@ -138,6 +138,7 @@ export class CacheTags {
    */
   *flushNotPresent(firstPfn: number, lastPfn: number): KernelTask<void> {
     if (!this.#tags.some((tag) => tag.unit.caps.cachingMode || tag.unit.caps.writeBufferFlush)) return;
+    if (this.#kernel.profile.behaviours.omitsFlush === 'map') return;
     const block = alignedBlock(firstPfn, lastPfn);
     const lock = this.#lock;
     if (!lock.tryAcquire()) yield lock.queue;

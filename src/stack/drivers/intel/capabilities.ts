@@ -27,7 +27,7 @@ export interface UnitCapabilities {
   readonly domainIdBits: number;
   readonly cachingMode: boolean;
   readonly writeBufferFlush: boolean;
-  /** Paging levels of second-stage tables (iommu->agaw + 2). */
+  /** Paging levels of tables (iommu->agaw + 2): as many as every stage in use can have. */
   readonly levels: number;
   /** [bits] Width of a guest address: that of `levels`, limited by MGAW. */
   readonly addressWidth: number;
@@ -68,7 +68,7 @@ export function readCapabilities(registers: UnitRegisters, wantScalable: boolean
   const ecapLo = registers.mmioRead(ECAP_REG) >>> 0;
   const ecapHi = registers.mmioRead(ECAP_REG + 4) >>> 0;
   const scalable = wantScalable && Ecap.scalable(ecapHi);
-  const levels = pagingLevels(Cap.sagaw(capLo));
+  const levels = pagingLevels(widthsInUse(capLo, capHi, ecapHi, scalable));
   const walkCoherent = scalable ? Ecap.scalableCoherent(ecapHi) : Ecap.coherent(ecapLo);
   const largePages = Cap.ssLargePages(capHi);
   return {
@@ -106,9 +106,17 @@ export function readCapabilities(registers: UnitRegisters, wantScalable: boolean
   };
 }
 
-/** Most levels among the supported widths up to 48 bits, as iommu_calculate_agaw starts from its default width. */
-function pagingLevels(sagaw: number): number {
-  for (let code = 3; code > 0; code--) if ((sagaw & (1 << code)) !== 0) return code + 2;
+/** Widths that every stage in use supports, as SAGAW has them (__iommu_calculate_sagaw). */
+function widthsInUse(capLo: number, capHi: number, ecapHi: number, scalable: boolean): number {
+  const second = Cap.sagaw(capLo);
+  if (!scalable || !Ecap.firstStage(ecapHi)) return second;
+  const first = Cap.fs5Level(capHi) ? 0b1100 : 0b100;
+  return Ecap.secondStage(ecapHi) ? first & second : first;
+}
+
+/** Most levels among the supported widths. */
+function pagingLevels(widths: number): number {
+  for (let code = 3; code > 0; code--) if ((widths & (1 << code)) !== 0) return code + 2;
   return 4;
 }
 

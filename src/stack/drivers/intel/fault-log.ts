@@ -1,6 +1,6 @@
 /**
- * The fault handler of a unit (dmar_fault, Linux drivers/iommu/intel/dmar.c): reads the fault records, logs each and
- * clears it.
+ * The fault handler of a unit (dmar_fault, Linux drivers/iommu/intel/dmar.c): reads the fault records from
+ * the one that FSTS.FRI names on, around the ring and up to the first that is not pending; logs each and clears it.
  */
 import { CAP_REG, Cap, FaultStatus, FSTS_REG } from '../../../hw/vtd/registers.ts';
 import type { UnitRegisters } from './capabilities.ts';
@@ -23,18 +23,20 @@ export interface LoggedFault {
   readonly reason: number;
 }
 
-/** Takes every pending record of a unit, in register order, and clears it and the overflow bit. */
+/** Takes every pending record of a unit, oldest first, and clears it and the overflow bit. */
 export function takeFaultRecords(registers: UnitRegisters, atTick: number): LoggedFault[] {
   const faults: LoggedFault[] = [];
-  if ((registers.mmioRead(FSTS_REG) & (FaultStatus.ppf | FaultStatus.pfo)) === 0) return faults;
+  const pending = registers.mmioRead(FSTS_REG);
+  if ((pending & FaultStatus.ppf) === 0) return faults;
   const low = registers.mmioRead(CAP_REG) >>> 0;
   const high = registers.mmioRead(CAP_REG + 4) >>> 0;
   const base = Cap.faultRecordingOffset(low, high);
-  for (let index = 0; index < Cap.faultRecords(high); index++) {
+  const count = Cap.faultRecords(high);
+  for (let index = (pending >>> FaultStatus.friShift) & FaultStatus.friMask; ; index = (index + 1) % count) {
     const at = base + index * RECORD_BYTES;
     const word = (number: number): number => registers.mmioRead(at + 4 * number) >>> 0;
     const status = word(3);
-    if ((status & RECORD_F) === 0) continue;
+    if ((status & RECORD_F) === 0) break;
     const source = word(2);
     faults.push({
       write: (status & TYPE_READ) === 0,

@@ -159,14 +159,19 @@ export class InvalidationQueue {
 
   /**
    * The queue stopped with ITE: takes note of who was silent, lets the queue go on, and marks the waits that the unit had
-   * fetched as aborted (qi_check_fault).
+   * fetched as aborted (qi_check_fault). A descriptor that the unit refuses (IQE) is a defect of this driver.
    *
    * APPROX: every poller learns it at once; a submission that names a silent device that is gone gives up, all others
    * are made again. In the kernel whoever reads ITE first decides.
    */
   #onError(atTick: Tick): void {
     const registers = this.#registers;
-    if ((registers.mmioRead(FSTS_REG) & FaultStatus.ite) === 0) return;
+    const errors = registers.mmioRead(FSTS_REG);
+    if ((errors & FaultStatus.iqe) !== 0) {
+      const slot = registers.mmioRead(IQH_REG) >>> this.#tailShift;
+      throw new InvariantError(`${this.#unit}: the unit refused the descriptor in slot ${slot} (FSTS.IQE)`);
+    }
+    if ((errors & FaultStatus.ite) === 0) return;
     this.#silentSource = registers.mmioRead(IQERCD_REG + 4) & 0xffff;
     const fetchedEnd = registers.mmioRead(IQH_REG) >>> this.#tailShift;
     const memory = this.#memory;

@@ -2,6 +2,7 @@
 import { describe, expect, test } from 'vitest';
 import { FPD } from '../../../../src/hw/vtd/layout.ts';
 import { CAP_REG, Cap, FSTS_REG } from '../../../../src/hw/vtd/registers.ts';
+import { takeFaultRecords } from '../../../../src/stack/drivers/intel/fault-log.ts';
 import { DeviceUnderTest } from '../../../support/device-under-test.ts';
 
 describe('fault reasons in legacy mode', () => {
@@ -168,6 +169,27 @@ describe('fault recording', () => {
     expect(dut.unit.mmioRead(FSTS_REG) & 1).toBe(1);
     dut.unit.mmioWrite(FSTS_REG, 1, 0, dut.timeline.now);
     expect(dut.unit.mmioRead(FSTS_REG) & 1).toBe(0);
+  });
+
+  test('FRI names the record that turned PPF on, and the handler begins there and wraps', () => {
+    const { dut, record } = faulty();
+    const { unit } = dut;
+    const records = Cap.faultRecords(unit.mmioRead(CAP_REG + 4));
+    const firstRecord = (): number => (unit.mmioRead(FSTS_REG) >>> 8) & 0xff;
+    dut.issue({ page: 1 });
+    expect(firstRecord()).toBe(0);
+    expect(takeFaultRecords(unit, dut.timeline.now)).toHaveLength(1);
+    expect(unit.mmioRead(FSTS_REG)).toBe(0);
+    dut.issue({ page: 2, device: 1, at: 9000 });
+    expect(unit.mmioRead(record + 12) >>> 31).toBe(0);
+    expect(unit.mmioRead(record + 16 + 12) >>> 31).toBe(1);
+    expect(unit.mmioRead(FSTS_REG)).toBe(0x102);
+    // Faults that follow leave FRI where it is.
+    for (let device = 2; device <= records; device++) dut.issue({ page: 2, device, at: 9000 + 1000 * device });
+    expect(unit.mmioRead(FSTS_REG)).toBe(0x102);
+    const taken = takeFaultRecords(unit, dut.timeline.now);
+    expect(taken.map((fault) => fault.sourceId)).toEqual(dut.sourceIds.slice(1, records + 1));
+    expect(unit.mmioRead(FSTS_REG)).toBe(0);
   });
 
   test('FPD in the PASID entry keeps its faults out of the records', () => {
