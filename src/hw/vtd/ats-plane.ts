@@ -215,7 +215,7 @@ export class AtsPlane {
     pagesLeft: number,
     flags: number,
   ): boolean {
-    if (!endpoint.function.priEnabled || !this.#translator.denied) return false;
+    if (!endpoint.function.priEnabled || !this.#translator.faults.denied) return false;
     if (endpoint.pageRetries >= this.#timing.pageRequestRetries) {
       endpoint.pageFailures++;
       return false;
@@ -303,7 +303,7 @@ export class AtsPlane {
 
   /** A row recorded as translation request or translated: as it is; the answer to a request fills the device TLB. */
   #recorded(endpoint: Endpoint, input: DmaColumns, row: number, limit: Tick, out: ResultColumns): boolean {
-    this.#translator.denied = false;
+    this.#translator.faults.denied = false;
     if (this.#plain.translate(input, row, row + 1, limit, out) === row) return false;
     const flags = input.flags[row]!;
     if ((flags & DmaFlag.translationRequest) === 0) return true;
@@ -311,7 +311,7 @@ export class AtsPlane {
     endpoint.times.translation.record(out.doneTick[row]! - out.issueTick[row]!);
     const outcome = out.outcome[row]!;
     if (outcome === DmaOutcome.fault) {
-      if (this.#translator.denied) endpoint.denied++;
+      if (this.#translator.faults.denied) endpoint.denied++;
       return true;
     }
     const low = (input.iova[2 * row]! >>> 12) | (input.iova[2 * row + 1]! << 20);

@@ -104,7 +104,7 @@ export class DeviceTranslations {
     if (arrival >= this.#queue.nextEffectTick) this.#queue.applyEffects(arrival);
     const blocked = sums[TimePart.walkQueue]!;
     walk[WalkTick.arrival] = arrival;
-    translator.denied = false;
+    translator.faults.denied = false;
     translator.translate(slot, low, high, write | DmaFlag.translationRequest, 1);
     this.blockedTicks += sums[TimePart.walkQueue]! - blocked;
     const ready = walk[WalkTick.ready]!;
@@ -118,7 +118,7 @@ export class DeviceTranslations {
     this.fault = result[Result.fault]!;
     this.reads = result[Result.reads]!;
     if (this.outcome === DmaOutcome.fault) {
-      if (translator.denied) endpoint.denied++;
+      if (translator.faults.denied) endpoint.denied++;
       return false;
     }
     const size = sizeOf(result[Result.pageShift]!);

@@ -27,7 +27,7 @@ export function probe(translator: Translator, slot: number, low: number, high: n
   if (bindings.kind[slot] === BindingKind.passThrough) return;
   const pages = bindings.tableHigh(slot, low, high);
   if (pages < 0) {
-    answerFault(result, translator.widthFault(slot));
+    answerFault(result, translator.faults.width(slot));
     return;
   }
   if (!bySource && probeEntry(translator, bindings.space[slot]!, low, pages, flags)) return;
@@ -46,7 +46,7 @@ function probeEntry(translator: Translator, space: number, low: number, high: nu
   const entry = translator.iotlb.peek(space, low, high);
   if (entry < 0) return false;
   if (translator.isAbsence(entry)) {
-    answerFault(translator.result, translator.absenceFault(flags));
+    answerFault(translator.result, translator.faults.absence(flags));
     return true;
   }
   if (!translator.permits(entry, flags)) return false;

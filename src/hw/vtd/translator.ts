@@ -25,6 +25,7 @@ import type { FaultRecorder } from './faults.ts';
 import { Iotlb, packValue1, VALUE_PROT_SHIFT } from './iotlb.ts';
 import { NestedWalker } from './nested-walker.ts';
 import { PagingCaches } from './paging-caches.ts';
+import { RequestFaults } from './request-faults.ts';
 import { BindingResolver } from './resolver.ts';
 import { answerEntry, answerLeaf, RESULT_WORDS, Result } from './translation-result.ts';
 import { WalkSchedule, WalkTick } from './walk-schedule.ts';
@@ -54,6 +55,7 @@ export class Translator {
   readonly walker: Walker;
   readonly nested: NestedWalker;
   readonly schedule: WalkSchedule;
+  readonly faults: RequestFaults;
   readonly counters: UnitCounters;
   readonly times: TimeSums;
   readonly config: VtdConfig;
@@ -63,13 +65,10 @@ export class Translator {
   readonly ticks: Float64Array;
   /** Global enable (GSTS.TES). */
   enabled = false;
-  /** The last translation request found no permission for the access: answered so, without a fault record. */
-  denied = false;
   /** TLPs that came with a translated address and were let in. */
   translatedTlps = 0;
 
   readonly #timing: TranslationTiming;
-  readonly #faults: FaultRecorder;
   readonly #binding: BindingWalk;
   readonly #cachesNotPresent: boolean;
 
@@ -85,7 +84,6 @@ export class Translator {
     this.bindings = bindings;
     this.counters = counters;
     this.#timing = config.translation;
-    this.#faults = faults;
     const { linear } = memory;
     this.spaces = new AddressSpaces(linear);
     this.times = new TimeSums(linear);
@@ -97,6 +95,7 @@ export class Translator {
     this.nested = new NestedWalker(memory, this);
     this.schedule = new WalkSchedule(config.translation, config.link.readPortDelayTicks, counters, this.times, linear);
     this.ticks = this.schedule.ticks;
+    this.faults = new RequestFaults(this, faults);
     const { walkReadTicks } = config.translation;
     this.#binding = new BindingWalk(bindings, this.resolver, this.schedule, this.times, this.result, walkReadTicks);
   }
@@ -155,7 +154,7 @@ export class Translator {
     const pages = bindings.tableHigh(slot, low, high);
     if (pages < 0) {
       this.#binding.endAlone(slot, contextReads);
-      this.#fault(slot, low, high, flags, this.widthFault(slot), true);
+      this.faults.raise(slot, low, high, flags, this.faults.width(slot), true);
       return;
     }
     const entry = this.iotlb.lookup(bindings.space[slot]!, low, pages);
@@ -203,7 +202,7 @@ export class Translator {
   #refuseDevice(slot: number, low: number, high: number, flags: number, contextReads: number): void {
     this.#binding.endAlone(slot, contextReads);
     const reason = this.resolver.scalable ? Reason.smDeviceTlbDisabled : Reason.deviceTlbDisabled;
-    this.#fault(slot, low, high, flags, reason, false);
+    this.faults.raise(slot, low, high, flags, reason, false);
   }
 
   /** Requester-tagged IOTLB: looked up before the context, as QEMU does; binding resolved on a miss. */
@@ -226,7 +225,7 @@ export class Translator {
       return;
     }
     const pages = bindings.tableHigh(slot, low, high);
-    if (pages < 0) this.#fault(slot, low, high, flags, this.widthFault(slot), true);
+    if (pages < 0) this.faults.raise(slot, low, high, flags, this.faults.width(slot), true);
     else this.#miss(slot, low, pages, high, flags, contextReads, tlps);
   }
 
@@ -259,7 +258,7 @@ export class Translator {
     result[Result.pageShift] = 0;
     result[Result.pfnLow] = low;
     result[Result.pfnHigh] = high;
-    this.#fault(slot, low, high, flags, this.absenceFault(flags), true);
+    this.faults.raise(slot, low, high, flags, this.faults.absence(flags), true);
   }
 
   #miss(
@@ -321,7 +320,7 @@ export class Translator {
         const absent = this.iotlb.fill(space, 0, low, pages, 0, packValue1(bindings.domainId[slot]!, 0, 0, 0));
         this.iotlb.cache.readyTick[absent] = ticks[Walk.ready]!;
       }
-      this.#fault(slot, low, high, flags, fault, true);
+      this.faults.raise(slot, low, high, flags, fault, true);
       return;
     }
     this.result[Result.outcome] = Outcome.miss;
@@ -370,39 +369,9 @@ export class Translator {
     return this.#cachesNotPresent && (permissions & ROOT_PROT) === 0;
   }
 
-  /** Fault reason of a page with nothing mapped. */
-  absenceFault(flags: number): number {
-    return this.walker.permissionFault((flags & Flag.write) !== 0 ? PROT_WRITE : PROT_READ, this.resolver.scalable);
-  }
-
-  /** Fault reason of an address that is too wide. */
-  widthFault(slot: number): number {
-    if (this.bindings.kind[slot] !== Kind.secondStage) return Reason.fsNotCanonical;
-    return this.resolver.scalable ? this.config.faultCodes.scalableSsBeyondWidth : Reason.addressBeyondWidth;
-  }
-
   #contextFault(slot: number, low: number, high: number, flags: number, reads: number): void {
     this.#binding.endAlone(slot, reads);
-    this.#fault(slot, low, high, flags, this.resolver.fault, false);
-  }
-
-  /** `walked`: the fault comes from the page walk, not from context or PASID entries. */
-  #fault(slot: number, low: number, high: number, flags: number, reason: number, walked: boolean): void {
-    this.result[Result.outcome] = Outcome.fault;
-    this.result[Result.fault] = reason;
-    if (walked && (flags & Flag.translationRequest) !== 0) {
-      this.denied = true;
-      return;
-    }
-    this.counters.values[Count['model.faults']]!++;
-    if (this.bindings.faultsHidden[slot] === 1) return;
-    const { bindings } = this;
-    const sourceId = bindings.sourceIds[bindings.requester(slot)]!;
-    const write = (flags & Flag.write) !== 0;
-    const pasid = bindings.pasid(slot);
-    const carriesRid = walked && this.resolver.scalable && this.config.faultCodes.walkFaultsCarryRidPasid;
-    const readyTick = this.ticks[Walk.ready]!;
-    this.#faults.report(sourceId, pasid, pasid > 0 || carriesRid, reason, write, low, high, readyTick);
+    this.faults.raise(slot, low, high, flags, this.resolver.fault, false);
   }
 
   #passThrough(tlps: number): void {
