@@ -195,6 +195,19 @@ describe('gate', () => {
     ]);
   });
 
+  test('exit 99 for a change from another trace, unless --across-traces is given', async () => {
+    await ok('synth', root('workloads/recipes/tenants.json'), '-o', at('short.bundle'), '--rows', '3000');
+    await run('short.run', 'short.bundle');
+    const file = thresholds({ failOn: 'dma_latency_ns.mean > +900%' });
+    const args = ['gate', at('short.run'), '--thresholds', file];
+    const { exitCode, stdout } = await commandLine(...args, '--base', at('base.run'));
+    expect(exitCode).toBe(99);
+    expect(flat(stdout)).toMatch(/FAIL, different traces.*cannot be evaluated: the base is another trace\./);
+    expect(flat((await ok(...args, '--base', at('base.run'), '--across-traces')).stdout)).toContain('PASS, different');
+    const alone = await commandLine(...args, '--across-traces');
+    expect([alone.exitCode, alone.stderr]).toEqual([2, expect.stringContaining('give --base')]);
+  });
+
   test('exit 4 for an incomplete run without a breach', async () => {
     const file = thresholds({ failOn: 'faulted_dma > 0' });
     const { exitCode, stdout } = await commandLine('gate', at('partial.run'), '--thresholds', file);

@@ -38,7 +38,7 @@ export function buildComparison(
 ): Comparison {
   const names = runNames(base.folder, run.folder);
   const pairing = pairCases(base.model, run.model);
-  const gates = evaluateGates(thresholds, run.model, pairing);
+  const gates = evaluateGates(thresholds, run.model, pairing, { acrossTraces: true });
   const [before, after] = [collectCases(base.run), collectCases(run.run)];
   const several = pairing.pairs.length > 1;
   const compared = pairing.pairs.map((pair, index) => {

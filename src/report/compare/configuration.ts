@@ -1,30 +1,13 @@
 /** What the two runs were asked to do differently: said before any result. */
 import { canonicalJson } from '../../canonical-json.ts';
 import { plural } from '../format.ts';
-import { type CasePair, DIMENSIONS, type Pairing, streamsOf } from '../metrics/pairing.ts';
-import type { IdentitySection } from '../schema/identity.ts';
+import { type CasePair, choiceOf, DIMENSIONS, type Pairing } from '../metrics/pairing.ts';
+import { traceDifferences, traceRelation } from '../metrics/trace-relation.ts';
 import type { ModelCardSection } from '../schema/model-card.ts';
 import type { ReportCase, ReportModel } from '../schema/report.ts';
 import type { ComparedConfiguration, ComparedProfile, ComparedTrace } from './schema.ts';
 
 type Profile = ModelCardSection['profiles'][number];
-
-/** Facts of a trace besides its name, its description and its streams; keys of the identity section. */
-const TRACE_FACTS = [
-  'importer',
-  'tool',
-  'kernel',
-  'recorder_profile',
-  'clock',
-  'command_line',
-  'flush_mode',
-  'recorded_window_ns',
-  'units',
-  'devices',
-  'provenance',
-  'lost_events',
-  'import_diagnostics',
-] as const satisfies readonly (keyof IdentitySection)[];
 
 /** Differences between two runs and between the cases that are paired. */
 export function configurationOf(base: ReportModel, run: ReportModel, pairing: Pairing): ComparedConfiguration {
@@ -65,26 +48,14 @@ export function configurationOf(base: ReportModel, run: ReportModel, pairing: Pa
 }
 
 function traceOf({ base, run }: CasePair): ComparedTrace {
-  const [before, after] = [base.identity, run.identity];
-  const differs =
-    before === null || after === null
-      ? []
-      : TRACE_FACTS.filter((key) => canonicalJson(before[key]) !== canonicalJson(after[key]));
   return {
     base_workload: base.workload,
     new_workload: run.workload,
-    base_manifest_sha256: before?.manifest_sha256 ?? null,
-    new_manifest_sha256: after?.manifest_sha256 ?? null,
-    relation: relationOf(base, run, differs.length === 0),
-    differs_in: [...(streamsOf(before) === streamsOf(after) ? [] : ['streams']), ...differs],
+    base_manifest_sha256: base.identity?.manifest_sha256 ?? null,
+    new_manifest_sha256: run.identity?.manifest_sha256 ?? null,
+    relation: traceRelation(base, run),
+    differs_in: traceDifferences(base, run),
   };
-}
-
-function relationOf(base: ReportCase, run: ReportCase, sameFacts: boolean): ComparedTrace['relation'] {
-  if (base.identity === null || run.identity === null) return 'unknown';
-  if (base.identity.manifest_sha256 === run.identity.manifest_sha256) return 'same';
-  if (streamsOf(base.identity) !== streamsOf(run.identity)) return 'different';
-  return sameFacts && base.workload !== run.workload ? 'renamed' : 'other manifest';
 }
 
 /** Profiles of the paired cases, pair by pair. */
@@ -132,8 +103,7 @@ function profilePair(kind: Profile['kind'], base: Profile, run: Profile): Compar
 }
 
 function choices(dimension: (typeof DIMENSIONS)[number], pairs: readonly CasePair[]) {
-  const key = dimension.replace(' ', '_') as 'workload' | 'hardware_profile' | 'kernel_profile' | 'scenario';
-  return { what: dimension, ...sides(pairs, (one) => one[key]) };
+  return { what: dimension, ...sides(pairs, (one) => choiceOf(one, dimension)) };
 }
 
 /** What the paired cases of each run have. */

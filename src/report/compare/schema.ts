@@ -5,6 +5,7 @@
 import { z } from 'zod';
 import { gateSchema } from '../gate/schema.ts';
 import { DIMENSIONS } from '../metrics/pairing.ts';
+import { TRACE_RELATION_WORDS, TRACE_RELATIONS } from '../metrics/trace-relation.ts';
 
 /** Version of `compare.json`; raised when a key changes meaning or leaves. New keys do not raise it. */
 export const COMPARE_SCHEMA_VERSION = 1;
@@ -43,11 +44,7 @@ const traceSchema = z.strictObject({
   new_workload: z.string(),
   base_manifest_sha256: z.string().nullable(),
   new_manifest_sha256: z.string().nullable(),
-  relation: z
-    .enum(['same', 'renamed', 'other manifest', 'different', 'unknown'])
-    .describe(
-      'same = equal manifests; renamed = only name and description differ; other manifest = equal streams under another manifest; unknown = a manifest cannot be read.',
-    ),
+  relation: z.enum(TRACE_RELATIONS).describe(TRACE_RELATION_WORDS),
   differs_in: z.array(z.string()).describe('Keys of identity in report.json.'),
 });
 

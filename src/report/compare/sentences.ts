@@ -1,5 +1,6 @@
 /** A comparison in sentences, in the manner of hyperfine: how many times the time of the other. */
 import { formatByteRate, formatDuration, plural } from '../format.ts';
+import { acrossSentence, tracesClause } from '../metrics/pairing-words.ts';
 import type { ComparedCase, ComparedTrace, CompareModel, MetricChange } from './schema.ts';
 
 /** What the two runs are called. */
@@ -41,22 +42,13 @@ export function leadSentence(facts: Omit<CompareModel, 'sentence'>): string {
       complete ? [] : [`${name} is incomplete: it covers only what was replayed.`],
     ),
   ];
-  return [`${tracesClause(traces)}${mainClause(facts)}`, ...others].join(' ');
+  // Different traces are never compared in silence.
+  const clause = tracesClause(traces);
+  return [`${clause === '' ? '' : `${clause}: `}${mainClause(facts)}`, ...others].join(' ');
 }
 
 function aloneRemark(cases: number, name: string, other: string): string[] {
   return cases === 0 ? [] : [`${plural(cases, 'case')} of ${name} ${cases === 1 ? 'is' : 'are'} not in ${other}.`];
-}
-
-/** Different traces are never compared in silence. */
-function tracesClause(traces: readonly ComparedTrace[]): string {
-  const named = (relation: ComparedTrace['relation']): string[] =>
-    traces
-      .filter((trace) => trace.relation === relation)
-      .map(({ base_workload: a, new_workload: b }) => (a === b ? b : `${a} and ${b}`));
-  const [different, unknown] = [named('different'), named('unknown')];
-  if (different.length > 0) return `The runs replay different traces (${different.join('; ')}): `;
-  return unknown.length > 0 ? `Whether the runs replay the same trace is not known (${unknown.join('; ')}): ` : '';
 }
 
 function mainClause({ cases, base, new: run }: Omit<CompareModel, 'sentence'>): string {
@@ -100,7 +92,7 @@ function acrossRemark(
   const across = [...new Set(cases.flatMap((one) => one.across))].filter((dimension) => dimension !== 'workload');
   return across.map((dimension) => {
     const { base, new: run } = differences.find(({ what }) => what === dimension)!;
-    return `Each run has one ${dimension}, and cases are paired across it (${run} against ${base}).`;
+    return acrossSentence(dimension, base, run);
   });
 }
 

@@ -1,10 +1,12 @@
 /** A run held against thresholds: as data, text and Markdown. */
-import type { Block, Head, ReportDocument } from '../document/block.ts';
+import type { Badge, Block, Head, ReportDocument } from '../document/block.ts';
 import type { LoadedReport } from '../load-report.ts';
 import { reportMarkdown } from '../markdown.ts';
-import { allPass, evaluateGates } from '../metrics/gates.ts';
-import { type Pairing, pairCases } from '../metrics/pairing.ts';
+import { allPass, evaluateGates, type GateOptions } from '../metrics/gates.ts';
+import { type CasePair, choiceOf, DIMENSIONS, type Pairing, pairCases } from '../metrics/pairing.ts';
+import { acrossSentence, tracesClause } from '../metrics/pairing-words.ts';
 import type { Threshold } from '../metrics/thresholds.ts';
+import { traceRelation } from '../metrics/trace-relation.ts';
 import { reportText } from '../text.ts';
 import { GATE_SCHEMA_VERSION, type GateReport, gateReportSchema, gateRow } from './schema.ts';
 import { gateCheck, gateTally } from './sentences.ts';
@@ -20,9 +22,10 @@ export function gateReport(
   base: GatedRun | undefined,
   thresholds: readonly Threshold[],
   toolVersion: string,
+  options?: GateOptions,
 ): GateReport {
   const pairing: Pairing | undefined = base === undefined ? undefined : pairCases(base.model, run.model);
-  const gates = evaluateGates(thresholds, run.model, pairing);
+  const gates = evaluateGates(thresholds, run.model, pairing, options);
   const count = (verdict: (typeof gates)[number]['verdict']): number =>
     gates.filter((gate) => gate.verdict === verdict).length;
   return {
@@ -31,6 +34,8 @@ export function gateReport(
     tool_version: toolVersion,
     run: run.folder,
     base: base?.folder ?? null,
+    across: pairing === undefined ? [] : acrossOf(pairing.pairs),
+    traces: pairing === undefined ? [] : tracesOf(pairing.pairs),
     complete: run.model.complete && base?.model.complete !== false,
     pass: allPass(gates),
     passed: count('pass'),
@@ -38,6 +43,26 @@ export function gateReport(
     unknown: count('unknown'),
     gates: gates.map(gateRow),
   };
+}
+
+/** What the pairs differ in, with the choices of both sides. */
+function acrossOf(pairs: readonly CasePair[]): GateReport['across'] {
+  return DIMENSIONS.flatMap((what) => {
+    const own = pairs.filter(({ across }) => across.includes(what));
+    const choices = (side: 'base' | 'run'): string =>
+      [...new Set(own.map((pair) => choiceOf(pair[side], what)))].join(', ');
+    return own.length === 0 ? [] : [{ what, base: choices('base'), run: choices('run') }];
+  });
+}
+
+function tracesOf(pairs: readonly CasePair[]): GateReport['traces'] {
+  const traces = new Map(
+    pairs.map(({ base, run }) => [
+      JSON.stringify([base.workload, run.workload]),
+      { base_workload: base.workload, new_workload: run.workload, relation: traceRelation(base, run) },
+    ]),
+  );
+  return [...traces.values()];
 }
 
 /** The document as JSON text, keys in the order of the schema. */
@@ -76,26 +101,39 @@ function gateDocument(report: GateReport): ReportDocument {
   };
 }
 
-function head({ pass, complete, gates, run, base }: GateReport): Head {
-  const against = base === null ? '' : ` against ${base}`;
-  const rest = complete
-    ? ''
-    : ` ${base === null ? 'The run is' : 'One of the runs is'} incomplete: thresholds saw only what was replayed.`;
+function head(report: GateReport): Head {
+  const { pass, complete, gates, run, base, across, traces } = report;
+  const badges: Badge[] = [pass ? { text: 'PASS', tone: 'good' } : { text: 'FAIL', tone: 'bad' }];
+  if (traces.some(({ relation }) => relation === 'different')) badges.push({ text: 'different traces', tone: 'warn' });
+  if (across.length > 0) {
+    badges.push({ text: `paired across ${across.map(({ what }) => what).join(', ')}`, tone: 'plain' });
+  }
+  if (!complete) badges.push({ text: 'incomplete', tone: 'bad' });
+  const clause = tracesClause(traces);
   const tally = gateTally(gates);
-  return {
-    badges: [
-      pass ? { text: 'PASS', tone: 'good' } : { text: 'FAIL', tone: 'bad' },
-      ...(complete ? [] : [{ text: 'incomplete', tone: 'bad' } as const]),
-    ],
-    sentence: `${tally.charAt(0).toUpperCase()}${tally.slice(1)} in ${run}${against}.${rest}`,
-    checks: [],
-  };
+  const against = base === null ? '' : ` against ${base}`;
+  const first = clause === '' ? `${tally.charAt(0).toUpperCase()}${tally.slice(1)}` : `${clause}: ${tally}`;
+  const rest = [
+    ...across.map(({ what, base: other, run: own }) => acrossSentence(what, other, own)),
+    ...(complete
+      ? []
+      : [`${base === null ? 'The run is' : 'One of the runs is'} incomplete: thresholds saw only what was replayed.`]),
+  ];
+  return { badges, sentence: [`${first} in ${run}${against}.`, ...rest].join(' '), checks: [] };
 }
 
 /** Case by case, in the order in which thresholds meet them. */
 function caseBlocks({ gates }: GateReport): Block[] {
-  return [...new Set(gates.map((gate) => gate.case))].flatMap((key): Block[] => [
-    { kind: 'paragraph', text: key ?? 'no case' },
-    { kind: 'checks', checks: gates.filter((gate) => gate.case === key).map((gate) => gateCheck(gate)) },
-  ]);
+  return [...new Set(gates.map((gate) => gate.case))].flatMap((key): Block[] => {
+    const own = gates.filter((gate) => gate.case === key);
+    return [
+      { kind: 'paragraph', text: caseTitle(own[0]!) },
+      { kind: 'checks', checks: own.map((gate) => gateCheck(gate)) },
+    ];
+  });
+}
+
+/** The case, and that of the base where it is another. */
+function caseTitle({ case: key, base_case: base }: GateReport['gates'][number]): string {
+  return `${key ?? 'no case'}${base === null || base === key ? '' : `, against ${base}`}`;
 }

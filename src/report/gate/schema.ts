@@ -2,6 +2,8 @@
 import { z } from 'zod';
 import { OPERATORS } from '../metrics/condition.ts';
 import type { Gate } from '../metrics/gates.ts';
+import { DIMENSIONS } from '../metrics/pairing.ts';
+import { TRACE_RELATION_WORDS, TRACE_RELATIONS } from '../metrics/trace-relation.ts';
 
 /** Version of the document of `gate`; raised when a key changes meaning or leaves. New keys do not raise it. */
 export const GATE_SCHEMA_VERSION = 1;
@@ -12,6 +14,12 @@ const measure = z.number().nullable();
 /** One threshold in one case. */
 export const gateSchema = z.strictObject({
   case: z.string().nullable().describe('Key in report.json; null when no case is left to evaluate it in.'),
+  base_case: z.string().nullable().describe('Key of the case of the base that it was held against.'),
+  across: z.array(z.enum(DIMENSIONS)).describe('In what the two cases differ, each being the only choice of its run.'),
+  base_trace: z
+    .enum(TRACE_RELATIONS)
+    .nullable()
+    .describe(`Trace of the case to that of base_case; null without one. ${TRACE_RELATION_WORDS}`),
   condition: z.string(),
   must: z.enum(['hold', 'not hold']),
   metric: z.string(),
@@ -35,6 +43,18 @@ export const gateReportSchema = z.strictObject({
   tool_version: z.string(),
   run: z.string(),
   base: z.string().nullable(),
+  across: z
+    .array(z.strictObject({ what: z.enum(DIMENSIONS), base: z.string(), run: z.string() }))
+    .describe('What cases were paired across, and the choices of both sides.'),
+  traces: z
+    .array(
+      z.strictObject({
+        base_workload: z.string(),
+        new_workload: z.string(),
+        relation: z.enum(TRACE_RELATIONS).describe(TRACE_RELATION_WORDS),
+      }),
+    )
+    .describe('Traces of the cases that were paired; new = of the run.'),
   complete: z.boolean().describe('Of the run, and of the base where there is one.'),
   pass: z.boolean(),
   passed: count,
@@ -47,9 +67,12 @@ export type GateRow = z.infer<typeof gateSchema>;
 export type GateReport = z.infer<typeof gateReportSchema>;
 
 /** A gate as the documents hold it. */
-export function gateRow({ condition, required, unknownBecause, because, ...gate }: Gate): GateRow {
+export function gateRow({ condition, required, unknownBecause, because, pair, ...gate }: Gate): GateRow {
   return {
     case: gate.case,
+    base_case: pair?.case ?? null,
+    across: [...(pair?.across ?? [])],
+    base_trace: pair?.trace ?? null,
     condition: condition.text,
     must: required ? 'hold' : 'not hold',
     metric: gate.metric,

@@ -4,8 +4,9 @@ import type { ReportCase, ReportModel } from '../schema/report.ts';
 import { type CaseMetrics, caseMetrics } from './case-metrics.ts';
 import { type Condition, conditionHolds, needsBase, observed } from './condition.ts';
 import { canMean, resolveMetric } from './metric-name.ts';
-import type { Pairing } from './pairing.ts';
+import type { CasePair, Dimension, Pairing } from './pairing.ts';
 import { matchesFilter, type Threshold } from './thresholds.ts';
+import { type TraceRelation, traceRelation } from './trace-relation.ts';
 
 /** One threshold in one case. */
 export interface Gate {
@@ -20,6 +21,8 @@ export interface Gate {
   readonly value: number | null;
   /** Of the base; null without one. */
   readonly base: number | null;
+  /** The case of the base that belongs to this one; absent when there is none. */
+  readonly pair?: GatePair;
   /** What the condition looked at: value, change, or share (infinite when the base is 0). */
   readonly observed: number | null;
   /** `unknown` is as bad as a breach, since nothing was shown. */
@@ -30,19 +33,39 @@ export interface Gate {
   readonly because?: string;
 }
 
+/** What a gate was held against. */
+export interface GatePair {
+  /** Key of the case of the base. */
+  readonly case: string;
+  /** In what the two cases differ. */
+  readonly across: readonly Dimension[];
+  readonly trace: TraceRelation;
+}
+
+/** How gates are evaluated. */
+export interface GateOptions {
+  /** Whether changes are judged where the base replays another trace; otherwise they are unknown. */
+  readonly acrossTraces: boolean;
+}
+
 /**
  * Every threshold in every case of the run that it is about, in the order of the thresholds. `pairing` says which case of
  * the base belongs to which of the run. Throws {@link ConfigError} for a metric that no case has, a threshold about no
  * case, and a change without a base.
  */
-export function evaluateGates(thresholds: readonly Threshold[], run: ReportModel, pairing?: Pairing): Gate[] {
+export function evaluateGates(
+  thresholds: readonly Threshold[],
+  run: ReportModel,
+  pairing?: Pairing,
+  options: GateOptions = { acrossTraces: false },
+): Gate[] {
   const known = new Map<ReportCase, CaseMetrics>();
   const metricsOf: MetricsOf = (one) => {
     const metrics = known.get(one) ?? caseMetrics(one);
     known.set(one, metrics);
     return metrics;
   };
-  return thresholds.flatMap((threshold) => gatesOf(threshold, run, pairing, metricsOf));
+  return thresholds.flatMap((threshold) => gatesOf(threshold, run, pairing, options, metricsOf));
 }
 
 /** Whether every gate was passed. */
@@ -52,7 +75,13 @@ export function allPass(gates: readonly Gate[]): boolean {
 
 type MetricsOf = (one: ReportCase) => CaseMetrics;
 
-function gatesOf(threshold: Threshold, run: ReportModel, pairing: Pairing | undefined, metricsOf: MetricsOf): Gate[] {
+function gatesOf(
+  threshold: Threshold,
+  run: ReportModel,
+  pairing: Pairing | undefined,
+  options: GateOptions,
+  metricsOf: MetricsOf,
+): Gate[] {
   const { condition, source } = threshold;
   if (needsBase(condition) && pairing === undefined) {
     throw new ConfigError({
@@ -66,8 +95,9 @@ function gatesOf(threshold: Threshold, run: ReportModel, pairing: Pairing | unde
     return [lostGate(threshold)];
   }
   return cases.map((one) => {
-    const base = pairing?.pairs.find((pair) => pair.run === one)?.base;
-    return gateOf(threshold, one, base, run, metricsOf);
+    const pair = pairing?.pairs.find(({ run: paired }) => paired === one);
+    const gate = gateOf(threshold, one, pair?.base, run, metricsOf);
+    return pair === undefined ? gate : pairedGate(gate, pair, options);
   });
 }
 
@@ -95,6 +125,13 @@ function gateOf(
   const baseMetrics = base === undefined ? undefined : metricsOf(base);
   const metric = resolveHere(condition.metric, metrics, baseMetrics, run, source, metricsOf);
   return gateOfMetrics(threshold, one.key, metric, metrics, baseMetrics);
+}
+
+/** The gate with what it was held against. A change from another trace is none of what is being judged. */
+function pairedGate(gate: Gate, { base, run, across }: CasePair, { acrossTraces }: GateOptions): Gate {
+  const pair: GatePair = { case: base.key, across, trace: traceRelation(base, run) };
+  if (pair.trace !== 'different' || acrossTraces || !needsBase(gate.condition)) return { ...gate, pair };
+  return { ...gate, pair, observed: null, verdict: 'unknown', unknownBecause: 'the base is another trace' };
 }
 
 /** One threshold held against `metric` of the case `key`, and of its base where there is one. */

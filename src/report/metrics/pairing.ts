@@ -3,9 +3,8 @@
  * the pacing). Where each run has one choice only and these differ (`run --hw vtd-bdw` against `run --hw vtd-emr`), the
  * difference is what the user asks about: such cases are paired across it, and the pairing says so.
  */
-import { canonicalJson } from '../../canonical-json.ts';
-import type { IdentitySection } from '../schema/identity.ts';
 import type { ReportCase, ReportModel } from '../schema/report.ts';
+import { streamsOf } from './trace-relation.ts';
 
 /** What cases may be paired across, in the order in which it is said. */
 export const DIMENSIONS = ['workload', 'hardware profile', 'kernel profile', 'scenario'] as const;
@@ -52,11 +51,6 @@ export function pairCases(base: ReportModel, run: ReportModel): Pairing {
   return { pairs, onlyBase: [...left], onlyRun: run.cases.filter((one) => !paired.has(one)) };
 }
 
-/** Digest-like text of what a case replays, the same for the same trace under another name; null when not known. */
-export function streamsOf(identity: IdentitySection | null): string | null {
-  return identity === null ? null : canonicalJson(identity.streams);
-}
-
 /** Workload of the base by that of the run. */
 function pairWorkloads(base: ReportModel, run: ReportModel): Map<string, string> {
   const ofBase = [...new Set(base.cases.map(({ workload }) => workload))];
@@ -99,7 +93,8 @@ function plannedProfiles({ model_card: { profiles } }: ReportModel, dimension: D
   return profiles.filter(({ kind }) => dimension === `${kind} profile`).map(({ name }) => name);
 }
 
-function choiceOf(one: ReportCase, dimension: Dimension): string {
+/** What the case has of a dimension. */
+export function choiceOf(one: ReportCase, dimension: Dimension): string {
   switch (dimension) {
     case 'workload':
       return one.workload;

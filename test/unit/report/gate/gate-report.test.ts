@@ -9,7 +9,7 @@ import { gateSentence } from '../../../../src/report/gate/sentences.ts';
 import { loadReport } from '../../../../src/report/load-report.ts';
 import { failOnThresholds, type Threshold } from '../../../../src/report/metrics/thresholds.ts';
 import { buildReport } from '../../../../src/report/model.ts';
-import { jobResult, runResult } from '../../../support/run-result-builder.ts';
+import { jobResult, manifest, profileCards, runResult } from '../../../support/run-result-builder.ts';
 
 const scratch = mkdtempSync(join(tmpdir(), 'gate-'));
 afterAll(() => rmSync(scratch, { recursive: true, force: true }));
@@ -63,6 +63,81 @@ describe('the list of a gate', () => {
     expect(report.gates[0]).toMatchObject({ verdict: 'breach', value: 3, base: 0, observed: null, limit: 0.05 });
     expect(gateText(report)).toContain('3 against 0, from nothing');
     expect(gateReportSchema.parse(JSON.parse(gateJson(report)))).toEqual(report);
+  });
+});
+
+describe('a gate against a base', () => {
+  const KEY = 'nvme-live-replace/vtd-bdw/v6.12/closed';
+  const change = failOnThresholds(['dma_latency_ns.mean > +900%']);
+
+  /** A run of a trace with streams of this digest. */
+  const traceOf = (name: string, sha256: string) => {
+    const streams = { control: { file: 'control.arrow', rows: 487, sha256 } };
+    const workloads = [{ name, manifestSha256: `${name} ${sha256}`, manifest: manifest({ name, streams }) }];
+    const run = runResult([jobResult({ requests: 300, workload: name })], { workloads });
+    return { folder: `${name}-${sha256}.run`, model: buildReport(run).model };
+  };
+  const flat = (text: string): string => text.replace(/\s+/g, ' ');
+
+  test('has the case of the base that it was held against, and nothing to warn of where they agree', () => {
+    const report = gateReport(runOf(0), { ...runOf(0), folder: 'base.run' }, change, '1.0.0');
+    expect(report.gates[0]).toMatchObject({ verdict: 'pass', base_case: KEY, across: [], base_trace: 'same' });
+    expect([report.across, report.traces.map(({ relation }) => relation)]).toEqual([[], ['same']]);
+    expect(gateText(report)).toContain('\nPASS\n1 ');
+    const alone = gateReport(runOf(0), undefined, [atMost!], '1.0.0');
+    expect(alone.gates[0]).toMatchObject({ base_case: null, across: [], base_trace: null });
+  });
+
+  test('says across what hardware it was paired', () => {
+    const onEmr = { ...jobResult({ requests: 300 }), hardwareProfile: 'vtd-emr' };
+    const profiles = profileCards().map((card) => (card.kind === 'hardware' ? { ...card, name: 'vtd-emr' } : card));
+    const emr = { folder: 'emr.run', model: buildReport(runResult([onEmr], { profiles })).model };
+    const report = gateReport(emr, { ...runOf(0), folder: 'base.run' }, change, '1.0.0');
+    expect(report.across).toEqual([{ what: 'hardware profile', base: 'vtd-bdw', run: 'vtd-emr' }]);
+    expect(report.gates[0]).toMatchObject({ verdict: 'pass', base_case: KEY, across: ['hardware profile'] });
+    for (const text of [gateText(report), gateMarkdown(report)]) {
+      expect(flat(text)).toMatch(/PASS(,| ·) paired across hardware profile/);
+      expect(flat(text)).toContain(
+        'Each run has one hardware profile, and cases are paired across it (vtd-emr against vtd-bdw).',
+      );
+      expect(flat(text)).toContain(`nvme-live-replace/vtd-emr/v6.12/closed, against ${KEY}`);
+    }
+    expect(gateReportSchema.parse(JSON.parse(gateJson(report)))).toEqual(report);
+  });
+
+  test('is unknown about a change from another trace, unless that is asked for', () => {
+    const thresholds = [...change, ...failOnThresholds(['faulted_dma > 0'])];
+    const held = (acrossTraces: boolean) =>
+      gateReport(traceOf('ring', 'b'), traceOf('ring', 'a'), thresholds, '1.0.0', { acrossTraces });
+    const report = held(false);
+    expect(report).toMatchObject({ pass: false, passed: 1, breached: 0, unknown: 1 });
+    expect(report.gates[0]).toMatchObject({
+      verdict: 'unknown',
+      unknown_because: 'the base is another trace',
+      base_trace: 'different',
+      observed: null,
+    });
+    // The value itself needs no base.
+    expect(report.gates[1]!.verdict).toBe('pass');
+    expect(flat(gateText(report))).toMatch(/FAIL, different traces The runs replay different traces \(ring\): 1 of 2 /);
+    const asked = held(true);
+    expect(asked.gates.map(({ verdict }) => verdict)).toEqual(['pass', 'pass']);
+    expect(flat(gateText(asked))).toMatch(/PASS, different traces The runs replay different traces \(ring\): all 2 /);
+  });
+
+  test('is evaluated for the same streams under another name, and for those that cannot be told', () => {
+    const renamed = gateReport(traceOf('circle', 'a'), traceOf('ring', 'a'), change, '1.0.0');
+    expect(renamed.gates[0]).toMatchObject({ verdict: 'pass', across: ['workload'], base_trace: 'renamed' });
+    expect(gateText(renamed)).toContain('paired across workload');
+    const lost = {
+      ...runOf(0),
+      model: buildReport(runResult([jobResult({ requests: 300 })], { workloads: [] })).model,
+    };
+    const open = gateReport(runOf(0), lost, change, '1.0.0');
+    expect(open.gates[0]).toMatchObject({ verdict: 'pass', base_trace: 'unknown' });
+    expect(flat(gateText(open))).toContain(
+      'Whether the runs replay the same trace is not known (nvme-live-replace): 1 ',
+    );
   });
 });
 
