@@ -6,6 +6,7 @@ import { formatCount, plural } from '../format.ts';
 import { gateChecks, gateTally } from '../gate/sentences.ts';
 import { formatMetric, formatMetricChange } from '../metrics/direction.ts';
 import { metricLabel } from '../metrics/metric-label.ts';
+import { unitOf } from '../metrics/unit.ts';
 import type { ComparedCase, CompareModel, MetricChange } from './schema.ts';
 import { changedBlocks, configurationBlocks, deviceBlocks, type Label, wholeTable } from './tables.ts';
 
@@ -126,7 +127,7 @@ function tiles({ metrics }: ComparedCase): Tile[] {
     const { base, new: run, verdict } = change;
     const label = metricLabel(name);
     // Of a share, points say more than a share of it.
-    const moved = name.endsWith('_share') ? formatMetricChange(name, change.delta) : changeOrNothing(change);
+    const moved = unitOf(name) === 'share' ? formatMetricChange(name, change.delta) : changeOrNothing(change);
     const detail = verdict === 'no change' ? 'no change' : `base ${formatMetric(name, base)}, ${moved}`;
     return [
       {

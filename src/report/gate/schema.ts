@@ -27,7 +27,7 @@ export const gateSchema = z.strictObject({
   against: z
     .enum(['value', 'change', 'share'])
     .describe('What is held against the limit: the value, its change from the base, or that change over the base.'),
-  limit: z.number(),
+  limit: measure.describe('In the unit of the metric, or as a share; null when no case is left to tell its unit.'),
   value: measure,
   base: measure,
   observed: measure.describe('null also for a share of a base of 0.'),
@@ -78,7 +78,7 @@ export function gateRow({ condition, required, unknownBecause, because, pair, ..
     metric: gate.metric,
     operator: condition.operator,
     against: condition.against,
-    limit: condition.limit,
+    limit: gate.limit,
     value: gate.value,
     base: gate.base,
     observed: gate.observed !== null && Number.isFinite(gate.observed) ? gate.observed : null,

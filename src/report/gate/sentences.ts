@@ -1,6 +1,6 @@
 /** Gates in words: one sentence a threshold, with value, limit and why it is there. */
 import type { Check } from '../document/block.ts';
-import { plural } from '../format.ts';
+import { NOT_AVAILABLE, plural } from '../format.ts';
 import { formatLimit } from '../metrics/condition.ts';
 import { formatMetric } from '../metrics/direction.ts';
 import type { GateRow } from './schema.ts';
@@ -68,8 +68,9 @@ function observation(gate: GateRow): string {
 
 /** The limit, and on which side of it the value is where both read the same. */
 function limitOf(gate: GateRow): string {
-  const { observed, limit, metric } = gate;
-  const text = formatLimit(gate, metric);
+  const { against, observed, limit, metric } = gate;
+  if (limit === null) return `limit ${NOT_AVAILABLE}`;
+  const text = formatLimit({ against, limit }, metric);
   if (observed === null || observed === limit || seen(gate, observed) !== text) return `limit ${text}`;
   return `limit ${text} (just ${observed < limit ? 'below' : 'above'} it)`;
 }

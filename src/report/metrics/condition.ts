@@ -12,6 +12,7 @@
 import { ConfigError } from '../../input-error.ts';
 import { formatShare, withSign } from '../format.ts';
 import { formatMetric, formatMetricChange } from './direction.ts';
+import { amountIn, isWrittenUnit, type MetricUnit, unitOf } from './unit.ts';
 
 /** How a metric is held against a value. */
 export const OPERATORS = ['<=', '>=', '==', '!=', '<', '>'] as const;
@@ -26,16 +27,14 @@ export interface Condition {
   readonly operator: Operator;
   /** `value`: the metric itself. `change`: metric less base, in its unit. `share`: change over base. */
   readonly against: 'value' | 'change' | 'share';
-  readonly limit: number;
+  /** The number as it was written, in `unit`; {@link limitOf} makes it a limit. */
+  readonly amount: number;
+  readonly unit: string;
 }
 
 /** Names of metrics may hold anything between brackets: `dmar_latency_buckets[< 0.1 µs].count`. */
 const SYNTAX =
   /^\s*(?<metric>(?:\[[^\]]*\]|[^[\]<>=!])+?)\s*(?<operator><=|>=|==|!=|<|>)\s*(?<sign>[+-]?)(?<digits>\d+(\.\d+)?)\s*(?<unit>\S*)\s*$/;
-
-/** What one unit of the text is in the unit of the metric. */
-const TIME_UNITS: Readonly<Record<string, number>> = { ns: 1, us: 1e3, µs: 1e3, ms: 1e6, s: 1e9 };
-const PREFIXES: Readonly<Record<string, number>> = { '': 1, k: 1e3, M: 1e6, G: 1e9 };
 
 /** Reads a condition; throws {@link ConfigError} with `source`. */
 export function parseCondition(text: string, source: string): Condition {
@@ -47,24 +46,43 @@ export function parseCondition(text: string, source: string): Condition {
   const operator = parts['operator'] as Operator;
   const signed = parts['sign'] !== '';
   const unit = parts['unit']!;
-  const value = Number(parts['digits']) * (parts['sign'] === '-' ? -1 : 1);
-  if (unit === '%') {
-    const against = signed ? 'share' : 'value';
-    if (!signed && !/share$/.test(metric)) {
-      throw new ConfigError({
-        source,
-        reason: `'${text}': ${metric} is no share; a change from the base has a sign, as +2%`,
-      });
-    }
-    return { text: text.trim(), metric, operator, against, limit: value / 100 };
-  }
-  const scale = /_ns(\.|$)/.test(metric) && unit in TIME_UNITS ? TIME_UNITS[unit] : PREFIXES[unit];
-  if (scale === undefined) throw new ConfigError({ source, reason: `'${text}': unknown unit '${unit}' of ${metric}` });
-  return { text: text.trim(), metric, operator, against: signed ? 'change' : 'value', limit: value * scale };
+  const amount = Number(parts['digits']) * (parts['sign'] === '-' ? -1 : 1);
+  if (!isWrittenUnit(unit)) throw new ConfigError({ source, reason: `'${text}': unknown unit '${unit}'` });
+  const against = !signed ? 'value' : unit === '%' ? 'share' : 'change';
+  return { text: text.trim(), metric, operator, against, amount, unit };
+}
+
+/**
+ * The limit in the unit of `metric`, the whole name of what the condition is about; a share of 1 for a change over the
+ * base. Throws {@link ConfigError} with `source` for a unit that the metric does not have.
+ */
+export function limitOf({ text, against, amount, unit }: Condition, metric: string, source: string): number {
+  const own: MetricUnit = against === 'share' ? 'share' : unitOf(metric);
+  const limit = amountIn(own, amount, unit);
+  if (limit !== undefined) return limit;
+  const reason =
+    unit === '%'
+      ? `${metric} is no share; a change from the base has a sign, as +2%`
+      : `${metric} ${UNIT_WORDS[own]} and has no unit '${unit}'`;
+  throw new ConfigError({ source, reason: `'${text}': ${reason}` });
+}
+
+const UNIT_WORDS: Readonly<Record<MetricUnit, string>> = {
+  ns: 'is a time',
+  'bytes/s': 'is in bytes/s',
+  '1/s': 'is in 1/s',
+  bytes: 'is in bytes',
+  share: 'is a share',
+  count: 'is a count',
+};
+
+/** What is compared with what, in the unit of the metric. */
+export interface Limit extends Pick<Condition, 'against'> {
+  readonly limit: number;
 }
 
 /** The limit as reports write it: 2.00 µs, +50.0 ns, −2.0 %. */
-export function formatLimit({ against, limit }: Pick<Condition, 'against' | 'limit'>, metric: string): string {
+export function formatLimit({ against, limit }: Limit, metric: string): string {
   switch (against) {
     case 'value':
       return formatMetric(metric, limit);
@@ -81,22 +99,27 @@ export function needsBase({ against }: Condition): boolean {
 }
 
 /** Whether the condition holds of `value` (and `base`, where it needs one); null when it cannot be said. */
-export function conditionHolds(condition: Condition, value: number | null, base: number | null): boolean | null {
+export function conditionHolds(
+  condition: Condition,
+  limit: number,
+  value: number | null,
+  base: number | null,
+): boolean | null {
   const seen = observed(condition, value, base);
   if (seen === null) return null;
   switch (condition.operator) {
     case '<':
-      return seen < condition.limit;
+      return seen < limit;
     case '<=':
-      return seen <= condition.limit;
+      return seen <= limit;
     case '>':
-      return seen > condition.limit;
+      return seen > limit;
     case '>=':
-      return seen >= condition.limit;
+      return seen >= limit;
     case '==':
-      return seen === condition.limit;
+      return seen === limit;
     case '!=':
-      return seen !== condition.limit;
+      return seen !== limit;
   }
 }
 

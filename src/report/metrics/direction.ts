@@ -10,6 +10,7 @@ import {
   NOT_AVAILABLE,
   withSign,
 } from '../format.ts';
+import { lastKey, unitOf } from './unit.ts';
 
 /** `neutral`: more is neither better nor worse, or it depends. */
 export type Direction = 'lower' | 'higher' | 'neutral';
@@ -39,34 +40,32 @@ const NEUTRAL: readonly string[] = ['span_ns', 'bin_ns'];
 export function directionOf(path: string): Direction {
   const key = lastKey(path);
   if (NEUTRAL.includes(key) || key === 'count' || path.startsWith('concurrency.')) return 'neutral';
-  if (HIGHER.includes(key) || (key.endsWith('bytes_per_s') && !path.startsWith('bottleneck'))) return 'higher';
-  if (LOWER.includes(key) || /_ns(\.|$)/.test(path)) return 'lower';
+  if (HIGHER.includes(key) || (unitOf(path) === 'bytes/s' && !path.startsWith('bottleneck'))) return 'higher';
+  if (LOWER.includes(key) || unitOf(path) === 'ns') return 'lower';
   return 'neutral';
 }
 
 /** The value as reports write it. */
 export function formatMetric(path: string, value: number | null): string {
-  const key = lastKey(path);
-  if (/_ns(\.|$)/.test(path) && key !== 'count') return formatDuration(value);
-  if (key.endsWith('bytes_per_s')) return formatByteRate(value);
-  if (key.endsWith('_per_s')) return formatRate(value);
-  if (isShare(path)) return formatShare(value);
-  if (key.endsWith('_bytes')) return formatBytes(value);
-  return value !== null && Number.isInteger(value) ? formatCount(value) : formatQuotient(value);
+  switch (unitOf(path)) {
+    case 'ns':
+      return formatDuration(value);
+    case 'bytes/s':
+      return formatByteRate(value);
+    case '1/s':
+      return formatRate(value);
+    case 'share':
+      return formatShare(value);
+    case 'bytes':
+      return formatBytes(value);
+    case 'count':
+      return value !== null && Number.isInteger(value) ? formatCount(value) : formatQuotient(value);
+  }
 }
 
 /** A difference of two values with its sign; that of shares is in percentage points. */
 export function formatMetricChange(path: string, change: number | null): string {
   if (change === null) return NOT_AVAILABLE;
   const amount = formatMetric(path, Math.abs(change));
-  return withSign(change, isShare(path) ? amount.replace('%', 'pp') : amount);
-}
-
-function isShare(path: string): boolean {
-  const key = lastKey(path);
-  return key.endsWith('_share') || key === 'share';
-}
-
-function lastKey(path: string): string {
-  return path.slice(path.lastIndexOf('.') + 1);
+  return withSign(change, unitOf(path) === 'share' ? amount.replace('%', 'pp') : amount);
 }

@@ -2,7 +2,7 @@
 import { ConfigError } from '../../input-error.ts';
 import type { ReportCase, ReportModel } from '../schema/report.ts';
 import { type CaseMetrics, caseMetrics } from './case-metrics.ts';
-import { type Condition, conditionHolds, needsBase, observed } from './condition.ts';
+import { type Condition, conditionHolds, limitOf, needsBase, observed } from './condition.ts';
 import { canMean, resolveMetric } from './metric-name.ts';
 import type { CasePair, Dimension, Pairing } from './pairing.ts';
 import { matchesFilter, type Threshold } from './thresholds.ts';
@@ -12,8 +12,10 @@ import { type TraceRelation, traceRelation } from './trace-relation.ts';
 export interface Gate {
   /** Key of the case; null when an incomplete run has none that was meant. */
   readonly case: string | null;
-  /** What was asked, with its limit in the unit of the metric. */
+  /** What was asked. */
   readonly condition: Condition;
+  /** In the unit of the metric, or as a share; null when no case has the metric. */
+  readonly limit: number | null;
   /** True: the condition must hold. False: it must not. */
   readonly required: boolean;
   /** Name of the metric, whole; as it was written when no case has it. */
@@ -50,8 +52,8 @@ export interface GateOptions {
 
 /**
  * Every threshold in every case of the run that it is about, in the order of the thresholds. `pairing` says which case of
- * the base belongs to which of the run. Throws {@link ConfigError} for a metric that no case has, a threshold about no
- * case, and a change without a base.
+ * the base belongs to which of the run. Throws {@link ConfigError} for a metric that no case has, a limit in a unit that
+ * it does not have, a threshold about no case, and a change without a base.
  */
 export function evaluateGates(
   thresholds: readonly Threshold[],
@@ -134,7 +136,10 @@ function pairedGate(gate: Gate, { base, run, across }: CasePair, { acrossTraces 
   return { ...gate, pair, observed: null, verdict: 'unknown', unknownBecause: 'the base is another trace' };
 }
 
-/** One threshold held against `metric` of the case `key`, and of its base where there is one. */
+/**
+ * One threshold held against `metric` of the case `key`, and of its base where there is one. Throws {@link ConfigError}
+ * for a limit in a unit that the metric does not have.
+ */
 export function gateOfMetrics(
   threshold: Threshold,
   key: string,
@@ -145,7 +150,8 @@ export function gateOfMetrics(
   const { condition, required } = threshold;
   const value = metrics.get(metric) ?? null;
   const baseValue = base?.get(metric) ?? null;
-  const holds = conditionHolds(condition, value, baseValue);
+  const limit = limitOf(condition, metric, threshold.source);
+  const holds = conditionHolds(condition, limit, value, baseValue);
   const missing =
     value === null
       ? 'the run does not say'
@@ -155,6 +161,7 @@ export function gateOfMetrics(
   return {
     case: key,
     condition,
+    limit,
     required,
     metric,
     value,
@@ -187,6 +194,7 @@ function lostGate(threshold: Threshold): Gate {
   return {
     case: null,
     condition,
+    limit: null,
     required,
     metric: condition.metric,
     value: null,

@@ -4,7 +4,13 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { caseMetrics } from '../../../../src/report/metrics/case-metrics.ts';
-import { conditionHolds, formatLimit, parseCondition } from '../../../../src/report/metrics/condition.ts';
+import {
+  type Condition,
+  conditionHolds,
+  formatLimit,
+  limitOf,
+  parseCondition,
+} from '../../../../src/report/metrics/condition.ts';
 import { directionOf, formatMetric } from '../../../../src/report/metrics/direction.ts';
 import { allPass, evaluateGates, type Gate } from '../../../../src/report/metrics/gates.ts';
 import { resolveMetric } from '../../../../src/report/metrics/metric-name.ts';
@@ -100,13 +106,14 @@ describe('conditions', () => {
     ['faulted_dma > +2%', 1, null, null],
     ['faulted_dma > 1', null, 3, null],
   ])('%s of %s against %s: %s', (text, value, base, expected) => {
-    expect(conditionHolds(parseCondition(text, 'here'), value, base)).toBe(expected);
+    const condition = parseCondition(text, 'here');
+    expect(conditionHolds(condition, limitOf(condition, condition.metric, 'here'), value, base)).toBe(expected);
   });
 
   test('know that names hold anything between brackets', () => {
     const name = 'invalidation.dmar_latency_buckets[< 0.1 µs].count';
     for (const text of [`${name}>5`, `${name} > 5`]) {
-      expect(parseCondition(text, 'here')).toMatchObject({ metric: name, operator: '>', limit: 5 });
+      expect(parseCondition(text, 'here')).toMatchObject({ metric: name, operator: '>', amount: 5 });
     }
   });
 
@@ -117,18 +124,39 @@ describe('conditions', () => {
     ['dma_latency_ns.p99 > +0%', '0.0 %'],
     ['iotlb_hit_share < -0.05', '−5.0 pp'],
   ])('the limit of %s is written %s', (text, limit) => {
-    const condition = parseCondition(text, 'here');
-    expect(formatLimit(condition, condition.metric)).toBe(limit);
+    const condition: Condition = parseCondition(text, 'here');
+    const { against, metric } = condition;
+    expect(formatLimit({ against, limit: limitOf(condition, metric, 'here') }, metric)).toBe(limit);
   });
 
   test.each([
     ['dma_latency_ns.p99', /is not METRIC/],
     ['dma_latency_ns.p99 > fast', /is not METRIC/],
     ['dma_latency_ns.p99 > 2 furlongs', /unknown unit 'furlongs'/],
-    ['faulted_dma > 3ms', /unknown unit 'ms' of faulted_dma/],
-    ['dma_latency_ns.p99 > 2%', /is no share; a change from the base has a sign/],
   ])('%s is refused', (text, message) => {
     expect(() => parseCondition(text, 'here')).toThrow(message);
+  });
+
+  // By the metric that is meant, not by how its name was typed.
+  test.each([
+    ['faulted_dma > 3ms', /headline\.faulted_dma is a count and has no unit 'ms'/],
+    ['dma_latency_ns.count > 5us', /latency\.dma_latency_ns\.count is a count and has no unit 'us'/],
+    ['dma_latency_ns.count > +5us', /latency\.dma_latency_ns\.count is a count and has no unit 'us'/],
+    ['throughput_bytes_per_s > 5ns', /is in bytes\/s and has no unit 'ns'/],
+    ['iotlb_hit_share < 5ns', /is a share and has no unit 'ns'/],
+    ['dma_latency_ns.p99 > 2%', /is no share; a change from the base has a sign, as \+2%/],
+    ['iotlb_hit_shar < 80%', /no metric 'iotlb_hit_shar', did you mean '[\w.]*iotlb_hit_share'/],
+  ])('%s is refused of the metric it means', (text, message) => {
+    const model = report();
+    const evaluate = (): Gate[] => evaluateGates(failOnThresholds([text]), model, pairCases(model, model));
+    expect(evaluate).toThrow(message);
+    expect(evaluate).toThrow(expect.objectContaining({ exitCode: 2 }));
+  });
+
+  test('have their limit in the unit of the metric, however short its name was typed', () => {
+    const control = 'control[IOMMU_IOAS_UNMAP].duration_ns.p99';
+    const gates = evaluateGates(failOnThresholds([`${control} > 5us`, 'dma_latency_ns.count > 5k']), report());
+    expect(gates.map(({ limit }) => limit)).toEqual([5000, 5000]);
   });
 });
 
