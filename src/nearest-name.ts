@@ -2,16 +2,17 @@
 
 /** The nearest of `known`, or undefined when none is near (more than half of the letters differ). */
 export function nearestName(name: string, known: readonly string[]): string | undefined {
-  let best: string | undefined;
-  let bestDistance = Number.POSITIVE_INFINITY;
-  for (const candidate of known) {
-    const distance = editDistance(name.toLowerCase(), candidate.toLowerCase());
-    if (distance < bestDistance) {
-      best = candidate;
-      bestDistance = distance;
-    }
-  }
-  return best !== undefined && bestDistance * 2 <= Math.max(name.length, best.length) ? best : undefined;
+  return nearestNames(name, known, 1)[0];
+}
+
+/** Up to `most` of `known` that are near, the nearest first; equally near ones in the order of `known`. */
+export function nearestNames(name: string, known: readonly string[], most: number): string[] {
+  return [...new Set(known)]
+    .map((candidate) => ({ candidate, distance: editDistance(name.toLowerCase(), candidate.toLowerCase()) }))
+    .filter(({ candidate, distance }) => distance * 2 <= Math.max(name.length, candidate.length))
+    .sort((a, b) => a.distance - b.distance)
+    .slice(0, most)
+    .map(({ candidate }) => candidate);
 }
 
 /** Levenshtein distance: insertions, deletions and substitutions that make `a` into `b`. */

@@ -1,9 +1,13 @@
 /** From the name a user gives to the name of a metric: whole, or any tail of it that is clear. */
 import { ConfigError } from '../../input-error.ts';
-import { nearestName } from '../../nearest-name.ts';
+import { nearestNames } from '../../nearest-name.ts';
 
-/** How many candidates an error lists. */
+/** How many candidates an error lists: of those that a name may mean, and of those that it may have been meant for. */
 const LISTED = 6;
+const SUGGESTED = 3;
+
+/** Where all names are, with their values. */
+const ALL_NAMES = 'compare.json (compare RUN RUN -o FOLDER) lists the names';
 
 /**
  * The metric that `name` means among `known`: that very name, or else the shallowest that ends in `.name`, so that
@@ -12,13 +16,21 @@ const LISTED = 6;
 export function resolveMetric(name: string, known: readonly string[], source: string): string {
   const [first, ...others] = metricsMeant(name, known);
   if (first === undefined) {
-    const near = nearestName(name, [...known, ...tails(known)]);
-    const hint = near === undefined ? 'report.json has the names' : `did you mean '${near}'?`;
-    throw new ConfigError({ source, reason: `no metric '${name}', ${hint}` });
+    const near = nearestNames(name, known.flatMap(tails), SUGGESTED).map((tail) => `'${tail}'`);
+    const last = near.pop();
+    const hint =
+      last === undefined ? '' : `, did you mean ${near.length === 0 ? last : `${near.join(', ')} or ${last}`}?`;
+    throw new ConfigError({ source, reason: `no metric '${name}'${hint === '' ? ';' : hint} ${ALL_NAMES}` });
   }
   if (others.length > 0) {
-    const listed = [first, ...others].slice(0, LISTED).join(', ');
-    throw new ConfigError({ source, reason: `'${name}' is one of ${others.length + 1} metrics: ${listed}` });
+    const all = [first, ...others];
+    // The nearest are those with the least in front of what was typed.
+    const listed = all.toSorted((a, b) => a.length - b.length).slice(0, LISTED);
+    const more = all.length > listed.length ? ` and ${all.length - listed.length} more` : '';
+    throw new ConfigError({
+      source,
+      reason: `'${name}' is one of ${all.length} metrics: ${listed.join(', ')}${more}; ${ALL_NAMES}`,
+    });
   }
   return first;
 }
@@ -41,9 +53,10 @@ function depth(path: string): number {
   return withoutLabels(path).split('.').length + (path.match(/\[/g)?.length ?? 0);
 }
 
-/** Last two segments of every path: what people type. */
-function tails(known: readonly string[]): string[] {
-  return known.filter((path) => !path.includes('[')).map((path) => path.split('.').slice(-2).join('.'));
+/** Every tail of the path, the shortest first: what people type. */
+function tails(path: string): string[] {
+  const keys = path.match(/(?:\[[^\]]*\]|[^.[])+/g) ?? [];
+  return keys.map((_, index) => keys.slice(keys.length - 1 - index).join('.'));
 }
 
 /** The path with its labels taken out: the same metric of whatever device or cache. */

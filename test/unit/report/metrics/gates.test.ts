@@ -76,6 +76,27 @@ describe('metrics of a case', () => {
   });
 
   test.each([
+    ['walks_per_dmaa', /no metric 'walks_per_dmaa', did you mean 'walks_per_dma'/],
+    ['faulted_dmas', /did you mean 'faulted_dma'/],
+    ['headline.walk_per_dma', /did you mean 'headline\.walks_per_dma'/],
+    ['caches[IOTLB].hit_shar', /did you mean 'caches\[IOTLB\]\.hit_share'/],
+    ['devices[0000:01:00.0].dma_latency_ns.p98', /did you mean 'devices\[0000:01:00\.0\]\.dma_latency_ns\.p9\d'/],
+    ['p98', /did you mean 'p9\d' or 'p9\d'/],
+    ['completely_else_and_far', /no metric 'completely_else_and_far'; compare\.json/],
+    ['walks_per_dmaa', /\? .*compare\.json .*lists the names/],
+    ['dma_latency_ns', /no metric 'dma_latency_ns', did you mean/],
+  ])('%s is told the nearest names, however many words it has', (name, message) => {
+    expect(() => resolveMetric(name, [...metrics.keys()], 'here')).toThrow(message);
+  });
+
+  test('that may be several list the nearest, and count the others', () => {
+    const names = [...metrics.keys()];
+    expect(() => resolveMetric('total_ns', names, 'here')).toThrow(
+      /'total_ns' is one of \d+ metrics: time\.\w+\[.*\]\.total_ns(, .*){5} and \d+ more; compare\.json/,
+    );
+  });
+
+  test.each([
     ['latency.dma_latency_ns.p99', 'lower', 1234, '1.23 µs'],
     ['latency.dma_latency_ns.count', 'neutral', 1234, '1,234'],
     ['headline.throughput_bytes_per_s', 'higher', 2.5e9, '2.50 GB/s'],
