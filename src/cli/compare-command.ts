@@ -3,6 +3,7 @@ import type { Command } from 'commander';
 import type { Comparison } from '../report/compare/comparison.ts';
 import { ExitCode, type ExitCodeValue } from './exit-code.ts';
 import { parseChoice } from './format-option.ts';
+import { gateLines, incompleteLines } from './gate-talk.ts';
 import { collect } from './pacing-option.ts';
 import type { CommandContext } from './program.ts';
 import { packageVersion } from './version.ts';
@@ -55,12 +56,8 @@ export function registerCompare(program: Command, context: CommandContext): void
       if (format === 'json') context.console.data(compareJson(model));
       else if (format === 'md') context.console.data(pages.compareMarkdown(model, false));
       else if (format === 'text') context.console.data(pages.compareText(model));
-      for (const gate of model.gates.filter(({ verdict }) => verdict !== 'pass')) {
-        context.console.talk(`${gate.verdict}: ${gate.condition} (${gate.case ?? 'no case'})`);
-      }
-      for (const { folder, complete, missing } of [model.base, model.new]) {
-        if (!complete) context.console.talk(`incomplete: ${folder} (${missing.length} jobs missing)`);
-      }
+      const lines = [...gateLines(model.gates), ...incompleteLines([model.base, model.new])];
+      for (const line of lines) context.console.talk(line);
       context.exit(exitCodeOf(comparison));
     });
 }

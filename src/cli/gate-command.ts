@@ -4,6 +4,7 @@ import { ConfigError } from '../input-error.ts';
 import type { GateReport } from '../report/gate/schema.ts';
 import { ExitCode, type ExitCodeValue } from './exit-code.ts';
 import { parseChoice } from './format-option.ts';
+import { gateLines, incompleteLines } from './gate-talk.ts';
 import type { CommandContext } from './program.ts';
 import { packageVersion } from './version.ts';
 
@@ -38,11 +39,15 @@ export function registerGate(program: Command, context: CommandContext): void {
       const thresholds = readThresholds(options.thresholds);
       const load = (folder: string) => ({ folder, model: loadReport(folder).model });
       const base = options.base === undefined ? undefined : load(options.base);
-      const report = gateReport(load(run), base, thresholds, packageVersion(), {
+      const gated = load(run);
+      const report = gateReport(gated, base, thresholds, packageVersion(), {
         acrossTraces: options.acrossTraces === true,
       });
       const print = { text: gateText, json: gateJson, md: gateMarkdown }[format ?? 'text'];
       context.console.data(print(report));
+      const runs = base === undefined ? [gated] : [base, gated];
+      const incomplete = incompleteLines(runs.map(({ folder, model }) => ({ ...model, folder })));
+      for (const line of [...gateLines(report.gates), ...incomplete]) context.console.talk(line);
       context.exit(exitCodeOf(report));
     });
 }

@@ -165,15 +165,17 @@ describe('compare', () => {
 describe('gate', () => {
   test('exit 0 with a tick a threshold', async () => {
     const file = thresholds({ require: 'headline.divergences == 0' }, { failOn: 'dma_latency_ns.p99 > 1ms' });
-    const { stdout } = await ok('gate', at('base.run'), '--thresholds', file);
-    expect(stdout).toMatch(/all 2 thresholds are kept/i);
+    const { stdout, stderr } = await ok('gate', at('base.run'), '--thresholds', file);
+    expect(stdout).toMatch(/all 2 gates are kept/i);
+    expect(stderr).toBe('');
     expect(stdout.match(/✓ `/g)).toHaveLength(2);
   });
 
   test('exit 99 on a breach, with value, limit and reason', async () => {
     const file = thresholds({ require: 'dma_latency_ns.p99 <= 1ns', because: 'nothing is that fast' });
-    const { exitCode, stdout } = await commandLine('gate', at('base.run'), '--thresholds', file);
+    const { exitCode, stdout, stderr } = await commandLine('gate', at('base.run'), '--thresholds', file);
     expect(exitCode).toBe(99);
+    expect(stderr).toMatch(/^breach: dma_latency_ns\.p99 <= 1ns \(tenants\/vtd-emr\/\S+\)$/);
     expect(flat(stdout)).toMatch(
       /✗ `dma_latency_ns\.p99 <= 1ns` does not hold: .*; limit 1\.00 ns\. Nothing is that fast\./,
     );
@@ -200,8 +202,9 @@ describe('gate', () => {
     await run('short.run', 'short.bundle');
     const file = thresholds({ failOn: 'dma_latency_ns.mean > +900%' });
     const args = ['gate', at('short.run'), '--thresholds', file];
-    const { exitCode, stdout } = await commandLine(...args, '--base', at('base.run'));
+    const { exitCode, stdout, stderr } = await commandLine(...args, '--base', at('base.run'));
     expect(exitCode).toBe(99);
+    expect(stderr).toMatch(/^unknown: dma_latency_ns\.mean > \+900% \(tenants\//);
     expect(flat(stdout)).toMatch(/FAIL, different traces.*cannot be evaluated: the base is another trace\./);
     expect(flat((await ok(...args, '--base', at('base.run'), '--across-traces')).stdout)).toContain('PASS, different');
     const alone = await commandLine(...args, '--across-traces');
@@ -210,8 +213,8 @@ describe('gate', () => {
 
   test('exit 4 for an incomplete run without a breach', async () => {
     const file = thresholds({ failOn: 'faulted_dma > 0' });
-    const { exitCode, stdout } = await commandLine('gate', at('partial.run'), '--thresholds', file);
-    expect(exitCode).toBe(4);
+    const { exitCode, stdout, stderr } = await commandLine('gate', at('partial.run'), '--thresholds', file);
+    expect([exitCode, stderr]).toEqual([4, `incomplete: ${at('partial.run')} (1 job missing)`]);
     expect(flat(stdout)).toContain('The run is incomplete');
   });
 

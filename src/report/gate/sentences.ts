@@ -45,8 +45,8 @@ function passedCheck({ condition, must }: GateRow, passed: number, others: numbe
   return { mark: '✓', text: `\`${condition}\` ${is} in ${plural(passed, `${rest}case`)}.` };
 }
 
-/** How many gates there are of each verdict: "2 of 7 thresholds are breached". */
-export function gateTally(gates: readonly GateRow[], noun = 'threshold'): string {
+/** How many gates there are of each verdict: "2 of 7 gates are breached". A gate is a threshold in one case. */
+export function gateTally(gates: readonly GateRow[], noun = 'gate'): string {
   const count = (verdict: GateRow['verdict']): number => gates.filter((gate) => gate.verdict === verdict).length;
   const [breached, unknown] = [count('breach'), count('unknown')];
   const all = plural(gates.length, noun);

@@ -27,7 +27,7 @@ describe('the list of a gate', () => {
     const report = gateReport(runOf(3), undefined, [required, ...failOnThresholds(['iotlb_hit_share < 1%'])], '1.0.0');
     expect(report).toMatchObject({ pass: false, passed: 1, breached: 1, unknown: 0 });
     const text = gateText(report);
-    expect(text).toContain('1 of 2 thresholds is breached in nightly.run.');
+    expect(text).toContain('1 of 2 gates is breached in nightly.run.');
     expect(text).toContain('nvme-live-replace/vtd-bdw/v6.12/closed');
     expect(text).toMatch(/✗ `headline.faulted_dma <= 2` does not hold: 3; limit 2. A fault stops\s+the device\./);
     expect(text).toMatch(/✓ `iotlb_hit_share < 1%` is not met: [\d.]+ %; limit 1\.0 %\./);
@@ -38,7 +38,7 @@ describe('the list of a gate', () => {
   test('says when all are kept, and when the run is incomplete', () => {
     const report = gateReport(runOf(0, false), undefined, [required], '1.0.0');
     expect(report).toMatchObject({ pass: true, complete: false });
-    expect(gateText(report)).toContain('1 threshold is kept in nightly.run. The run is incomplete');
+    expect(gateText(report)).toContain('1 gate is kept in nightly.run. The run is incomplete');
   });
 
   test('marks what cannot be evaluated', () => {
