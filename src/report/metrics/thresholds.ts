@@ -28,6 +28,10 @@ export const THRESHOLD_SCHEMA = z
   })
   .refine(({ require, failOn }) => (require === undefined) !== (failOn === undefined), {
     message: 'needs one of require and failOn',
+  })
+  // The refinement, for the JSON Schema.
+  .meta({
+    oneOf: ['require', 'failOn'].map((key) => ({ type: 'object', properties: { [key]: {} }, required: [key] })),
   });
 
 /** Schema of the file. */

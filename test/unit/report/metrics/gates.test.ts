@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import * as z from 'zod';
 import { caseMetrics } from '../../../../src/report/metrics/case-metrics.ts';
 import {
   type Condition,
@@ -272,6 +273,22 @@ describe('gates', () => {
 test('threshold files have the published JSON Schema', () => {
   const published = readFileSync(new URL('../../../../docs/thresholds.schema.json', import.meta.url), 'utf8');
   expect(JSON.parse(published)).toEqual(JSON.parse(JSON.stringify(thresholdsJsonSchema())));
+});
+
+test.each([
+  [{ require: 'a > 1' }, true],
+  [{ failOn: 'a > 1', because: 'so' }, true],
+  [{ require: 'a > 1', failOn: 'b > 1' }, false],
+  [{ because: 'so' }, false],
+  [{ requires: 'a > 1' }, false],
+])('the published schema and the decoder agree on %j: %s', (threshold, good) => {
+  const content = { schemaVersion: 1, thresholds: [threshold] };
+  const published = readFileSync(new URL('../../../../docs/thresholds.schema.json', import.meta.url), 'utf8');
+  const schema = z.fromJSONSchema(JSON.parse(published));
+  expect(schema.safeParse(content).success).toBe(good);
+  const read = (): Threshold[] => readThresholds(fileOf(content));
+  if (good) expect(read()).toHaveLength(1);
+  else expect(read).toThrow(/thresholds\.0/);
 });
 
 describe('docs/gates.md', () => {
