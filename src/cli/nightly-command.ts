@@ -1,6 +1,4 @@
 /** `nightly`: replays a plan, appends the result to a history, rebuilds the dashboard. */
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Command } from 'commander';
 import type { Dashboard } from '../history/dashboard/schema.ts';
@@ -12,6 +10,7 @@ import { withInterrupt } from './interrupt.ts';
 import { parseWorkers } from './pacing-option.ts';
 import type { CommandContext } from './program.ts';
 import { createProgress } from './progress.ts';
+import { withScratchFolder } from './scratch-folder.ts';
 import { packageVersion } from './version.ts';
 
 interface NightlyCommandOptions {
@@ -96,24 +95,24 @@ async function replayNight(
 ): Promise<NightlyEntry | null> {
   const { runNightly } = await import('../history/nightly.ts');
   const progress = await createProgress(context.console, 'replaying');
-  const scratch = await mkdtemp(join(tmpdir(), 'iommu-replay-nightly-'));
   try {
-    return await withInterrupt((signal) => {
-      context.console.talk(`replaying ${plan.file}`);
-      return runNightly({
-        plan,
-        history,
-        base,
-        scratch,
-        ...night,
-        toolVersion: packageVersion(),
-        onProgress: (done, total) => progress.update(done, total),
-        signal,
-      });
-    });
+    return await withScratchFolder('iommu-replay-nightly-', (scratch) =>
+      withInterrupt('nothing will be appended', (signal) => {
+        context.console.talk(`replaying ${plan.file}`);
+        return runNightly({
+          plan,
+          history,
+          base,
+          scratch,
+          ...night,
+          toolVersion: packageVersion(),
+          onProgress: (done, total) => progress.update(done, total),
+          signal,
+        });
+      }),
+    );
   } finally {
     progress.stop();
-    await rm(scratch, { recursive: true, force: true });
   }
 }
 

@@ -5,7 +5,7 @@ import { DEFAULT_BATCH_ROWS } from '../replay/batch-rows.ts';
 import { parsePacing } from '../replay/pacing.ts';
 import type { SweepOptions } from '../replay/sweep/sweep-run.ts';
 import { ExitCode } from './exit-code.ts';
-import { withInterrupt } from './interrupt.ts';
+import { KEEPS_WHAT_IS_FINISHED, withInterrupt } from './interrupt.ts';
 import { collect, parseCount, parseNames, parseWorkers } from './pacing-option.ts';
 import type { CommandContext } from './program.ts';
 import { createProgress } from './progress.ts';
@@ -77,7 +77,7 @@ export function registerSweep(program: Command, context: CommandContext): void {
       const target = { formats: parseNames('--format', options.format), overwrite: options.force === true };
       await checkSweepFolder(output, target);
       const progress = await createProgress(context.console, 'replaying');
-      const result = await withInterrupt(async (signal) => {
+      const result = await withInterrupt(KEEPS_WHAT_IS_FINISHED, async (signal) => {
         try {
           return await runSweep({
             ...request,

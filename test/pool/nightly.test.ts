@@ -164,10 +164,11 @@ test('a job that fails is an entry without its case (exit 1), and its gates are 
   expect(readFileSync(join(history, 'dashboard.txt'), 'utf8')).toContain('INCOMPLETE');
 });
 
-test('an interrupt appends nothing (exit 130)', async () => {
-  const history = join(scratch, 'interrupted');
-  const plan = planFile('long', {
-    runs: [{ ...ring, bundles: [{ ...ring.bundles[0], rows: 400_000 }] }],
+/** Begins a long night in a process of its own, and ends it by `times` SIGINT. */
+async function interrupted(name: string, rows: number, times: number) {
+  const history = join(scratch, name);
+  const plan = planFile(`${name}-plan`, {
+    runs: [{ ...ring, bundles: [{ ...ring.bundles[0], rows }] }],
     thresholds: undefined,
   });
   const main = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
@@ -176,13 +177,29 @@ test('an interrupt appends nothing (exit 130)', async () => {
   });
   let stderr = '';
   child.stderr.on('data', (text: Buffer) => {
-    if (!stderr.includes('replaying') && `${stderr}${text}`.includes('replaying')) child.kill('SIGINT');
+    const begins = !stderr.includes('replaying') && `${stderr}${text}`.includes('replaying');
     stderr += String(text);
+    // A while apart, so that they are not taken for one; the recipe is still being synthesised.
+    for (let time = 0; begins && time < times; time++) setTimeout(() => child.kill('SIGINT'), 50 * time);
   });
   const exitCode = await new Promise((resolve) => child.on('close', resolve));
+  return { exitCode, stderr };
+}
+
+test('an interrupt appends nothing (exit 130), and says so', async () => {
+  const { exitCode, stderr } = await interrupted('interrupted', 400_000, 1);
   expect(exitCode, stderr).toBe(130);
+  expect(stderr).toContain('interrupted: nothing will be appended; once more to quit at once');
+  expect(stderr).not.toContain('writing');
   expect(stderr).toContain('nothing was appended');
   expect(readdirSync(scratch)).not.toContain('interrupted');
+  expect(leftBehind()).toEqual([]);
+});
+
+test('a second interrupt ends at once, and leaves nothing behind', async () => {
+  const { exitCode, stderr } = await interrupted('quit', 2_000_000, 2);
+  expect(exitCode, stderr).toBe(130);
+  expect(stderr).not.toContain('nothing was appended');
   expect(leftBehind()).toEqual([]);
 });
 
