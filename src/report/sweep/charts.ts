@@ -6,7 +6,7 @@ import { formatChange, metricName, metricValue } from '../document/metric-words.
 import type { ComparisonMetric } from '../sections/comparison-metrics.ts';
 import { axisUnit } from './axis-unit.ts';
 import type { SweepCaseModel, SweepParamModel } from './schema.ts';
-import { type SeriesPoint, seriesOf } from './series.ts';
+import { faultsMore, type SeriesPoint, seriesOf } from './series.ts';
 
 /** Bars a picture holds. */
 const MOST_BARS = 12;
@@ -95,9 +95,9 @@ function tornado(one: SweepCaseModel, name: string, metric: ComparisonMetric): C
     .filter(({ path }) => path !== 'pace')
     .map((param) => {
       const ends = seriesOf(one, param)
-        .flatMap(({ value, ratios }): RatioAt[] => {
+        .flatMap(({ value, metrics, ratios }): RatioAt[] => {
           const ratio = ratios?.[metric] ?? null;
-          return ratio === null || ratio <= 0 ? [] : [{ value, ratio }];
+          return ratio === null || ratio <= 0 || faultsMore(metrics, one.base.metrics) ? [] : [{ value, ratio }];
         })
         .sort((a, b) => a.ratio - b.ratio);
       return {

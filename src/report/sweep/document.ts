@@ -6,7 +6,7 @@ import { workloadProvenance } from '../document/workload-provenance.ts';
 import { formatCount, plural } from '../format.ts';
 import { OVERVIEW_CHARTS, paramChartNames } from './charts.ts';
 import type { SweepCaseModel, SweepModel, SweepParamModel } from './schema.ts';
-import { changeText } from './series.ts';
+import { changeText, faultsMore } from './series.ts';
 import { effectTable, gridTable, missingTable, paramTable, rankingTable } from './tables.ts';
 import { assumptionText, basisText, factor, finishedText, headline, ownText, paramAnswer } from './words.ts';
 
@@ -14,8 +14,9 @@ import { assumptionText, basisText, factor, finishedText, headline, ownText, par
 export const SWEEP_READING: readonly string[] = [
   'Each parameter is moved alone, all others as the profile has them; effects of two changes do not simply add up or multiply. `--grid` replays combinations.',
   'Effect size: the largest value of a metric over the smallest, over all values of the parameter, the profile’s own among them. 1 = it does not matter here.',
-  'Changes are ranked by throughput under closed pacing (requests follow each other as fast as the machine lets them), else by mean DMA latency. Points at which more DMA faults than before are not ranked, nor is another pacing.',
+  'Changes are ranked by throughput under closed pacing (requests follow each other as fast as the machine lets them), else by mean DMA latency. Another pacing is not ranked.',
   'Diminishing returns: the smallest value with which the metric is within 5 % of its best; where less is better (a latency) the largest.',
+  'Points at which more DMA faults than in the base are left out of ranking, effect sizes and diminishing returns: a faulted request is fast.',
   'A value swept is a what-if: it carries no source. What the profile’s own value rests on is said beside it.',
 ];
 
@@ -83,9 +84,7 @@ function chapter(one: SweepCaseModel, model: SweepModel, grid: boolean): Chapter
 
 function badges(one: SweepCaseModel, model: SweepModel): Badge[] {
   const list: Badge[] = [model.complete ? { text: 'complete', tone: 'good' } : { text: 'incomplete', tone: 'bad' }];
-  const faulted = one.points.filter(
-    ({ metrics }) => (metrics?.faulted_dma ?? 0) > (one.base.metrics?.faulted_dma ?? 0),
-  );
+  const faulted = one.points.filter(({ metrics }) => faultsMore(metrics, one.base.metrics));
   if (faulted.length > 0) list.push({ text: `more DMA faults at ${plural(faulted.length, 'point')}`, tone: 'warn' });
   if (one.params.some(({ basis }) => basis !== null)) {
     const assumed = one.params.some(({ is_assumption: assumption }) => assumption);

@@ -4,7 +4,7 @@ import { formatCount, formatQuotient, plural } from '../format.ts';
 import { basisMeaning, basisTag } from '../sections/model-card.ts';
 import { LEAST_GAIN } from './effects.ts';
 import type { SweepCaseModel, SweepParamModel, SweepPlateau, SweepRanked } from './schema.ts';
-import { AS_RECORDED, changeText } from './series.ts';
+import { AS_RECORDED, changeText, faultsMore } from './series.ts';
 
 /** Smaller changes are not told. */
 const LEAST_SHOWN = 0.001;
@@ -44,13 +44,18 @@ function percent(share: number): string {
 }
 
 /** What one parameter does, where more of it stops helping, and how much of it is not known. */
-export function paramAnswer(param: SweepParamModel, { points, ranked_by: metric }: SweepCaseModel): string {
+export function paramAnswer(param: SweepParamModel, { base, points, ranked_by: metric }: SweepCaseModel): string {
   const own = points.filter(({ changes }) => changes.some(({ path }) => path === param.path));
   const missing = own.filter(({ status }) => status !== 'ok').length;
   if (missing === own.length) return 'No point of it has a result.';
   const unknown =
     missing === 0 ? '' : ` ${missing} of ${plural(own.length, 'point')} ${missing === 1 ? 'has' : 'have'} no result.`;
-  return `${knownAnswer(param, metric)}${unknown}`;
+  const faulting = own.filter(({ metrics }) => faultsMore(metrics, base.metrics)).length;
+  const left =
+    faulting === 0
+      ? ''
+      : ` ${faulting} of ${plural(own.length, 'point')} ${faulting === 1 ? 'is' : 'are'} left out: more DMA faults there than in the base.`;
+  return `${knownAnswer(param, metric)}${unknown}${left}`;
 }
 
 function knownAnswer(param: SweepParamModel, metric: SweepCaseModel['ranked_by']): string {
