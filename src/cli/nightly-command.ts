@@ -48,6 +48,9 @@ export function registerNightly(program: Command, context: CommandContext): void
       if (!FORMATS.includes(options.format)) {
         throw new ConfigError({ source: '--format', reason: `'${options.format}' is none of ${FORMATS.join(', ')}` });
       }
+      if (options.rebuild === true && options.dryRun === true) {
+        throw new ConfigError({ source: '--rebuild', reason: 'and --dry-run exclude each other' });
+      }
       const stamp = entryStamp(options);
       const workers = parseWorkers(options.workers);
       const [{ readPlan }, { checkHistoryFolder }] = await Promise.all([
@@ -97,19 +100,19 @@ async function replayNight(
   const progress = await createProgress(context.console, 'replaying');
   try {
     return await withScratchFolder('iommu-replay-nightly-', (scratch) =>
-      withInterrupt('nothing will be appended', (signal) => {
-        context.console.talk(`replaying ${plan.file}`);
-        return runNightly({
+      withInterrupt('nothing will be appended', (signal) =>
+        runNightly({
           plan,
           history,
           base,
           scratch,
           ...night,
           toolVersion: packageVersion(),
+          onBegin: () => context.console.talk(`replaying ${plan.file}`),
           onProgress: (done, total) => progress.update(done, total),
           signal,
-        });
-      }),
+        }),
+      ),
     );
   } finally {
     progress.stop();

@@ -212,12 +212,15 @@ describe('what is wrong is said before anything is replayed, and nothing is appe
     [['--format', 'xml'], 2, /--format: 'xml' is none of text, json, md/],
     [['--workers', '-1'], 2, /--workers/],
     [['--base', '4'], 2, /--base: no entry '4', the history is empty/],
+    [['--base', 'abc'], 2, /--base: 'abc' is no number of an entry$/],
     [['--rebuild'], 2, /the history has no entries yet/],
+    [['--rebuild', '--dry-run'], 2, /--rebuild: and --dry-run exclude each other/],
   ])('%j', async (options, exitCode, message) => {
     const history = join(scratch, 'untouched');
     const outcome = await nightly(plan, history, ...options);
     expect(outcome.exitCode).toBe(exitCode);
     expect(outcome.stderr).toMatch(message);
+    expect(outcome.stderr).not.toContain('replaying');
     expect(readdirSync(scratch)).not.toContain('untouched');
   });
 
@@ -229,6 +232,7 @@ describe('what is wrong is said before anything is replayed, and nothing is appe
       const outcome = await nightly(plan, history, ...options);
       expect(outcome.exitCode).toBe(3);
       expect(outcome.stderr).toMatch(/entries\/000001\.json: is damaged/);
+      expect(outcome.stderr).not.toContain('replaying');
     }
     expect(readdirSync(join(history, 'entries'))).toEqual(['000001.json']);
   });
