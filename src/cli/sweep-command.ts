@@ -63,9 +63,11 @@ export function registerSweep(program: Command, context: CommandContext): void {
     .addHelpText('after', EXAMPLES)
     .action(async (bundles: string[], options: SweepCommandOptions) => {
       const request = sweepOptions(bundles, options);
-      const { planSweepRun, runSweep } = await import('../replay/sweep/sweep-run.ts');
+      const [{ planSweepRun, runSweep }, { planSummary, planText }] = await Promise.all([
+        import('../replay/sweep/sweep-run.ts'),
+        import('../report/sweep/plan-text.ts'),
+      ]);
       if (options.dryRun === true) {
-        const { planText } = await import('../report/sweep/plan-text.ts');
         context.console.data(planText(planSweepRun(request)));
         return;
       }
@@ -81,10 +83,7 @@ export function registerSweep(program: Command, context: CommandContext): void {
         try {
           return await runSweep({
             ...request,
-            onPlan: ({ cases, jobs }) =>
-              context.console.talk(
-                `sweep: ${cases[0]?.points.length ?? 0} points a case, ${jobs.length} replays in all`,
-              ),
+            onPlan: (plan) => context.console.talk(`sweep: ${planSummary(plan)}`),
             onProgress: (done, total) => progress.update(done, total),
             signal,
           });

@@ -131,7 +131,7 @@ test('another configuration breaches the gate (exit 99) until it is accepted as 
   const breached = await nightly(slow, history, '--label', 'a small IOTLB');
   expect(breached.exitCode, breached.stderr).toBe(99);
   expect(breached.stdout.replace(/\s+/g, ' ')).toContain(
-    'FAIL: entry 2 (2026-11-30) fails 1 of 1 gate: latency.dma_latency_ns.mean > +1% in ring vtd-emr (',
+    'FAIL: entry 2 (2026-11-30) fails its only gate: latency.dma_latency_ns.mean > +1% in ring vtd-emr (',
   );
   const entry = entryOf(history, '000002');
   expect(entry.cases[0].change).toMatchObject({ kind: 'configuration', against: '000001', metrics: [] });

@@ -94,6 +94,13 @@ profile  iotlb.entries=256  1 replay
 `);
 });
 
+test('one point is one point', async () => {
+  const options = ['--param', 'iotlb.entries=256', '--workers', '0', '-o', join(scratch, 'one'), '--format', 'text'];
+  const outcome = await commandLine('sweep', bundle, ...options);
+  expect(outcome.exitCode, outcome.stderr).toBe(0);
+  expect(outcome.stderr).toContain('sweep: 1 point a case, 1 replay in all');
+});
+
 test.each([
   [[], /--param: nothing to sweep/],
   [['--param', 'iotlb.entries=32'], /-o, --output <sweep> is missing/],

@@ -30,20 +30,27 @@ function verdictSentence(status: Omit<DashboardStatus, 'sentence'>, labels: Read
   const failed = gates.breach + gates.unknown;
   switch (verdict) {
     case 'pass': {
+      if (all === 0) return `PASS: entry ${entry} is complete; the plan has no thresholds.`;
+      // A first night, whose gates are all about changes.
+      if (gates.pass === 0) return `PASS: entry ${entry} is complete.`;
       const row = since.entry === status.entry ? '' : `, as every entry since ${momentText(since)} does`;
-      return all === 0
-        ? `PASS: entry ${entry} is complete; the plan has no thresholds.`
-        : `PASS: entry ${entry} passes all ${plural(gates.pass, 'gate')}${row}.`;
+      const passed = gates.pass === 1 ? gatesOf(1, all) : `all ${plural(gates.pass, 'gate')}`;
+      return `PASS: entry ${entry} passes ${passed}${row}.`;
     }
     case 'fail':
-      return `FAIL: entry ${entry} fails ${failed} of ${plural(all, 'gate')}: ${failedGates(status, labels)}. ${passText(lastPass)}`;
+      return `FAIL: entry ${entry} fails ${gatesOf(failed, all)}: ${failedGates(status, labels)}. ${passText(lastPass)}`;
     case 'incomplete': {
       const jobs = plural(status.failures.length, 'job');
       const gone = `INCOMPLETE: ${jobs} of entry ${entry} failed`;
-      const rest = failed === 0 ? '.' : `, and ${failed} of ${plural(all, 'gate')}: ${failedGates(status, labels)}.`;
+      const rest = failed === 0 ? '.' : `, and ${gatesOf(failed, all)}: ${failedGates(status, labels)}.`;
       return `${gone}${rest} ${passText(lastPass)}`;
     }
   }
+}
+
+/** `2 of 8 gates` of an entry. */
+function gatesOf(count: number, all: number): string {
+  return all === 1 ? 'its only gate' : `${count} of ${plural(all, 'gate')}`;
 }
 
 /** Failed gates, those of several cases as one. */
@@ -75,7 +82,8 @@ function passText(lastPass: Moment | null): string {
 
 function firstSentence({ gates }: Omit<DashboardStatus, 'sentence'>): string {
   if (gates.first === 0) return '';
-  return `${plural(gates.first, 'more gate')} about a change ${gates.first === 1 ? 'has' : 'have'} no earlier entry to be held against.`;
+  const more = gates.pass + gates.breach + gates.unknown === 0 ? '' : 'more ';
+  return `${plural(gates.first, `${more}gate`)} about a change ${gates.first === 1 ? 'has' : 'have'} no earlier entry to be held against.`;
 }
 
 function unexplainedSentence({ unexplained }: Omit<DashboardStatus, 'sentence'>): string {

@@ -3,7 +3,7 @@ import type { Badge, Block, Chapter, ReportDocument, Section, Tile } from '../do
 import { formatChange, metricName, metricValue } from '../document/metric-words.ts';
 import { modelCardChapter } from '../document/model-card.ts';
 import { workloadProvenance } from '../document/workload-provenance.ts';
-import { formatCount, plural } from '../format.ts';
+import { formatCount, NOT_AVAILABLE, plural } from '../format.ts';
 import { OVERVIEW_CHARTS, paramChartNames } from './charts.ts';
 import type { SweepCaseModel, SweepModel, SweepParamModel } from './schema.ts';
 import { changeText, faultsMore } from './series.ts';
@@ -113,13 +113,17 @@ function tiles(one: SweepCaseModel, model: SweepModel, grid: boolean): Tile[] {
     ),
     tile(
       grid ? 'Best combination' : 'Best single change',
-      best === undefined ? '–' : formatChange(best.ratio_to_base - 1),
+      best === undefined ? NOT_AVAILABLE : formatChange(best.ratio_to_base - 1),
       best === undefined ? 'none ranked' : changeText(best.changes),
     ),
     tile(
       'Largest effect',
-      widest === undefined ? '–' : `× ${factor(widest.ratio)}`,
-      widest === undefined ? '' : `on ${metricName(metric)}, by ${widest.path}`,
+      widest === undefined || widest.ratio === null ? NOT_AVAILABLE : `× ${factor(widest.ratio)}`,
+      widest === undefined
+        ? 'only the pacing was swept'
+        : widest.ratio === null
+          ? 'no two points to compare'
+          : `on ${metricName(metric)}, by ${widest.path}`,
     ),
     tile(
       'Points',

@@ -153,7 +153,7 @@ function compareBeside(metric: RankedMetric, a: SweepRanked, b: SweepRanked): nu
 }
 
 /** Another pacing asks another question; it is no setting of a machine. */
-function otherPace({ changes }: SweepPointModel, params: readonly SweepParamModel[]): boolean {
+export function otherPace({ changes }: SweepPointModel, params: readonly SweepParamModel[]): boolean {
   return changes.some(
     ({ path, value }) => path === 'pace' && params.find((param) => param.path === path)?.own_value !== value,
   );

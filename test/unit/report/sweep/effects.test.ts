@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { COMPARISON_METRICS } from '../../../../src/report/sections/comparison-metrics.ts';
+import { sweepDocument } from '../../../../src/report/sweep/document.ts';
 import { effectsOf, gridEffects, plateauOf, rankingOf } from '../../../../src/report/sweep/effects.ts';
 import { buildSweep } from '../../../../src/report/sweep/model.ts';
 import type { PointMetrics, SweepCaseModel, SweepPointModel } from '../../../../src/report/sweep/schema.ts';
@@ -258,7 +259,57 @@ describe('what a parameter does, in words', () => {
     expect(headline({ ...one!, ranking }, false)).toMatch(
       /^None of 3 changes \(1 more has no result\) helps by 1 % or more: .*674 ns as it is/,
     );
-    expect(headline({ ...one!, ranking: [] }, false)).toBe('Of 3 changes (1 more has no result) none can be ranked.');
+    expect(headline({ ...one!, ranking: [] }, false)).toMatch(
+      /^Of 3 changes \(1 more has no result\) none can be ranked/,
+    );
+  });
+});
+
+describe('a headline with little to say', () => {
+  const [one] = buildSweep(sweepResult()).model.cases;
+  const [entries] = one!.points;
+  const point = (fields: Partial<SweepPointModel>): SweepPointModel => ({ ...entries!, ...fields });
+  const of = (points: SweepPointModel[], ranking: SweepCaseModel['ranking'] = []) =>
+    headline({ ...one!, points, ranking }, false);
+  const pace = (value: string) => point({ changes: [{ path: 'pace', value }] });
+  const faulting = point({ metrics: { ...entries!.metrics!, faulted_dma: 9 } });
+
+  test('every value is the profile’s own', () => {
+    expect(of([point({ same_as: 'profile' })])).toBe(
+      'Every value is what the profile has: there is nothing to compare it with.',
+    );
+  });
+
+  test('no change has a result', () => {
+    expect(of([point({ status: 'failed', metrics: null })])).toBe('No change has a result.');
+  });
+
+  test('another pacing, faults, or both stand in the way', () => {
+    expect(of([pace('closed'), pace('scale=2')])).toBe(
+      'Of 2 changes none can be ranked: another pacing asks another question.',
+    );
+    expect(of([faulting])).toBe('The only change cannot be ranked: more DMA faults than in the base.');
+    expect(of([faulting, pace('closed')])).toBe(
+      'Of 2 changes none can be ranked: 1 with another pacing, 1 with more DMA faults than in the base.',
+    );
+    const nothing = { ...entries!.metrics!, dma_latency_mean_ns: null };
+    expect(of([point({ metrics: nothing })])).toBe('The only change cannot be ranked: mean DMA latency is not known.');
+  });
+
+  test('the only change helps, or does not', () => {
+    const [best] = one!.ranking;
+    expect(of([entries!], [best!])).toMatch(/^The only change, `iotlb.entries=128`, helps: mean DMA latency 674 ns/);
+    expect(of([entries!], [{ ...best!, helps: false }])).toBe(
+      'The only change, `iotlb.entries=128`, does not help by 1 % or more: mean DMA latency is 674 ns as it is, and 654 ns with it.',
+    );
+  });
+
+  test('the tile of a sweep of the pacing alone has no dash for a parameter', () => {
+    const { model } = buildSweep(sweepResult());
+    const params = model.cases[0]!.params.slice(0, 1).map((param) => ({ ...param, path: 'pace' }));
+    const [chapter] = sweepDocument({ ...model, cases: [{ ...model.cases[0]!, params }] }).chapters;
+    const tile = chapter!.tiles.find(({ label }) => label === 'Largest effect');
+    expect(tile).toMatchObject({ value: '–', detail: 'only the pacing was swept' });
   });
 });
 
