@@ -58,7 +58,7 @@ export function registerSweep(program: Command, context: CommandContext): void {
     .option('--pace <mode>', "recorded | closed | scale=N; the bundle's default when left out")
     .option('--workers <n>', 'worker threads; 0 replays in this thread; all cores when left out')
     .option('--batch-rows <n>', 'rows handed to the data plane at once; changes no result', String(DEFAULT_BATCH_ROWS))
-    .option('--format <formats>', 'html,json,text,md', 'html,json,text,md')
+    .option('--format <formats>', 'files to write, comma-separated, of html, json, text, md', 'html,json,text,md')
     .option('--force', 'replace an existing sweep folder')
     .addHelpText('after', EXAMPLES)
     .action(async (bundles: string[], options: SweepCommandOptions) => {
@@ -118,6 +118,10 @@ function sweepOptions(bundles: readonly string[], options: SweepCommandOptions):
   }
   if (options.grid === true && options.oneAtATime === true) {
     throw new ConfigError({ source: '--grid', reason: 'and --one-at-a-time exclude each other' });
+  }
+  if (options.output === '-') {
+    const reason = "'-' is not standard output here: a sweep is a folder of files; --dry-run prints its points";
+    throw new ConfigError({ source: '--output', reason });
   }
   return {
     bundles,
