@@ -1,10 +1,11 @@
 /** The status of the newest entry in a few sentences. */
 
+import { metricChange } from '../../report/document/metric-words.ts';
 import { plural } from '../../report/format.ts';
 import { formatMetric } from '../../report/metrics/direction.ts';
 import type { EntryGate } from '../entry.ts';
 import type { DashboardStatus, Moment } from './schema.ts';
-import { formatChange, momentText } from './words.ts';
+import { momentText } from './words.ts';
 
 type FailedGate = DashboardStatus['failed_gates'][number];
 
@@ -72,7 +73,7 @@ export function seenText({ verdict, metric, value, base }: EntryGate): string {
   if (metric === null) return 'no result';
   const seen = formatMetric(metric, value);
   const change =
-    base === null || value === null ? '' : ` from ${formatMetric(metric, base)}, ${formatChange(metric, value, base)}`;
+    base === null || value === null ? '' : ` from ${formatMetric(metric, base)}, ${metricChange(metric, value, base)}`;
   return `${verdict === 'unknown' ? 'unknown: ' : ''}${seen}${change}`;
 }
 
