@@ -6,6 +6,7 @@ import type { NightlyEntry } from '../history/entry.ts';
 import type { NightlyPlan } from '../history/plan.ts';
 import { ConfigError } from '../input-error.ts';
 import { ExitCode } from './exit-code.ts';
+import { parseChoice } from './format-option.ts';
 import { withInterrupt } from './interrupt.ts';
 import { parseWorkers } from './pacing-option.ts';
 import type { CommandContext } from './program.ts';
@@ -25,7 +26,7 @@ interface NightlyCommandOptions {
   readonly format: string;
 }
 
-const FORMATS = ['text', 'json', 'md'];
+const FORMATS = ['text', 'json', 'md'] as const;
 
 /** Longest label, in characters: it is part of tables. */
 const MAX_LABEL = 80;
@@ -45,9 +46,7 @@ export function registerNightly(program: Command, context: CommandContext): void
     .option('--rebuild', 'rebuild the dashboard from the entries, and replay nothing')
     .option('--format <format>', 'text | json | md: how the dashboard is printed', 'text')
     .action(async (file: string, options: NightlyCommandOptions) => {
-      if (!FORMATS.includes(options.format)) {
-        throw new ConfigError({ source: '--format', reason: `'${options.format}' is none of ${FORMATS.join(', ')}` });
-      }
+      const format = parseChoice('--format', options.format, FORMATS) ?? 'text';
       if (options.rebuild === true && options.dryRun === true) {
         throw new ConfigError({ source: '--rebuild', reason: 'and --dry-run exclude each other' });
       }
@@ -77,7 +76,7 @@ export function registerNightly(program: Command, context: CommandContext): void
       }
       const pages = await import('../history/dashboard/writer.ts');
       const dashboard = await pages.writeDashboard(options.history, plan, packageVersion());
-      context.console.data(printed(dashboard, options.format, pages));
+      context.console.data(printed(dashboard, format, pages));
       context.console.talk(`dashboard: ${join(options.history, 'index.html')}`);
       if (options.rebuild === true) context.exit(ExitCode.ok);
     });
@@ -154,8 +153,13 @@ function isDate(text: string): boolean {
 
 type Pages = typeof import('../history/dashboard/writer.ts');
 
-function printed(dashboard: Dashboard, format: string, pages: Pages): string {
-  if (format === 'json') return pages.dashboardJson(dashboard);
-  if (format === 'md') return pages.dashboardMarkdown(dashboard, false);
-  return pages.dashboardText(dashboard);
+function printed(dashboard: Dashboard, format: (typeof FORMATS)[number], pages: Pages): string {
+  switch (format) {
+    case 'json':
+      return pages.dashboardJson(dashboard);
+    case 'md':
+      return pages.dashboardMarkdown(dashboard, false);
+    case 'text':
+      return pages.dashboardText(dashboard);
+  }
 }

@@ -1,6 +1,6 @@
 /** Trends of each run: its charts, what the trend test says, and what changed of configuration and tool. */
 import type { Block, Section } from '../../report/document/block.ts';
-import { plural } from '../../report/format.ts';
+import { capital, plural } from '../../report/format.ts';
 import { formatMetric, formatMetricChange } from '../../report/metrics/direction.ts';
 import { MAX_CHARTS, markTexts, trendCharts } from './charts.ts';
 import type { Dashboard, DashboardSeries } from './schema.ts';
@@ -57,6 +57,6 @@ function changeTexts(series: readonly DashboardSeries[]): string[] {
   const all = new Set(series.map(({ label }) => label)).size;
   return [...byText].map(([text, labels]) => {
     const which = labels.size === all ? '' : ` (${[...labels].join(', ')})`;
-    return `${text.charAt(0).toUpperCase()}${text.slice(1)}${which}.`;
+    return `${capital(text)}${which}.`;
   });
 }

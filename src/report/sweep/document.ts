@@ -4,7 +4,8 @@ import { formatChange, metricName, metricValue } from '../document/metric-words.
 import { modelCardChapter } from '../document/model-card.ts';
 import { workloadProvenance } from '../document/workload-provenance.ts';
 import { formatCount, NOT_AVAILABLE, plural } from '../format.ts';
-import { OVERVIEW_CHARTS, paramChartNames } from './charts.ts';
+import { OVERVIEW_CHARTS } from './charts.ts';
+import { paramChartNames } from './param-charts.ts';
 import type { SweepCaseModel, SweepModel, SweepParamModel } from './schema.ts';
 import { changeText, faultsMore } from './series.ts';
 import { effectTable, gridTable, missingTable, paramTable, rankingTable } from './tables.ts';

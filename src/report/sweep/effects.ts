@@ -17,6 +17,8 @@ export const PLATEAU_SHARE = 0.05;
 const RANKED_COMBINATIONS = 10;
 /** Smaller gains help nobody. */
 export const LEAST_GAIN = 0.01;
+/** Factor by which a metric has to move to be worth a picture. */
+export const LEAST_EFFECT = 1.001;
 
 /** Metrics by which changes are ranked, and which way is better. */
 export type RankedMetric = SweepCaseModel['ranked_by'];

@@ -1,6 +1,6 @@
 /** What a sweep found, in sentences. */
 import { formatChange, metricName, metricValue } from '../document/metric-words.ts';
-import { formatCount, formatQuotient, plural } from '../format.ts';
+import { capital, formatCount, formatQuotient, plural } from '../format.ts';
 import { basisMeaning, basisTag } from '../sections/model-card.ts';
 import { LEAST_GAIN, otherPace } from './effects.ts';
 import type { SweepCaseModel, SweepParamModel, SweepPlateau, SweepPointModel, SweepRanked } from './schema.ts';
@@ -191,8 +191,4 @@ export function finishedText({ points }: SweepCaseModel): string {
 export function valueLabel(value: string, own: boolean): string {
   if (!own) return value;
   return value === AS_RECORDED ? 'profile' : `${value} (profile)`;
-}
-
-function capital(text: string): string {
-  return text.charAt(0).toUpperCase() + text.slice(1);
 }
