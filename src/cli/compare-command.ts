@@ -1,6 +1,7 @@
 /** `compare`: two runs held against each other, and conditions on what changed. */
 import type { Command } from 'commander';
 import type { Comparison } from '../report/compare/comparison.ts';
+import { plural } from '../report/format.ts';
 import { ExitCode, type ExitCodeValue } from './exit-code.ts';
 import { parseChoice } from './format-option.ts';
 import { collect } from './pacing-option.ts';
@@ -59,7 +60,7 @@ export function registerCompare(program: Command, context: CommandContext): void
         context.console.talk(`${gate.verdict}: ${gate.condition} (${gate.case ?? 'no case'})`);
       }
       for (const { folder, complete, missing } of [model.base, model.new]) {
-        if (!complete) context.console.talk(`incomplete: ${folder} (${missing.length} jobs missing)`);
+        if (!complete) context.console.talk(`incomplete: ${folder} (${plural(missing.length, 'job')} missing)`);
       }
       context.exit(exitCodeOf(comparison));
     });

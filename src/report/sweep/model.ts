@@ -81,8 +81,9 @@ function caseModel(one: SweepCase, result: SweepResult, grid: boolean): SweepCas
       basis,
       source,
       is_assumption: basis !== null && (basisTag(basis) === 'A' || /^ASSUMPTION/.test(source ?? '')),
-      effects: grid ? gridEffects(points, path) : effectsOf(series),
-      diminishing_returns: grid || !facts.numeric || kind === 'scenario' ? null : plateauOf(series, rankedBy),
+      effects: grid ? gridEffects(points, path, base.metrics) : effectsOf(series, base.metrics),
+      diminishing_returns:
+        grid || !facts.numeric || kind === 'scenario' ? null : plateauOf(series, rankedBy, base.metrics),
     };
   });
   const workload = result.workloads.find(({ name }) => name === one.workload);
