@@ -51,11 +51,6 @@ export interface CaseData {
   readonly diagnostics: Readonly<Record<string, number>>;
 }
 
-/** Pacing as it appears in keys and titles: `recorded`, `closed`, `scale=2`. */
-export function pacingName(pacing: Pacing): string {
-  return pacing.mode === 'scale' ? `scale=${pacing.factor}` : pacing.mode;
-}
-
 /** Folds the jobs of a run into cases, in the order of their keys. */
 export function collectCases(run: Pick<RunResult, 'jobs' | 'workloads'>): CaseData[] {
   const groups = new Map<string, JobResult[]>();

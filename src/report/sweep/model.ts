@@ -1,6 +1,8 @@
 /** From a sweep to its report: integers in, presentation quantities out, once, after everything was merged. */
+
+import { formatPacing } from '../../replay/pacing.ts';
 import type { SweepCase, SweepPoint, SweepResult, SweptParam } from '../../replay/sweep/protocol.ts';
-import { collectCases, pacingName } from '../case-data.ts';
+import { collectCases } from '../case-data.ts';
 import type { Chart } from '../charts/chart.ts';
 import { comparisonMetrics } from '../sections/comparison-metrics.ts';
 import { identitySection } from '../sections/identity.ts';
@@ -92,7 +94,7 @@ function caseModel(one: SweepCase, result: SweepResult, grid: boolean): SweepCas
     workload: one.workload,
     hardware_profile: one.hardwareProfile,
     kernel_profile: one.kernelProfile,
-    pacing: pacingName(one.pacing),
+    pacing: formatPacing(one.pacing),
     identity: identitySection({ identity: workload, diagnostics: {} }),
     ranked_by: rankedBy,
     base,
