@@ -211,23 +211,3 @@ describe('gate', () => {
     expect([missing.exitCode, missing.stderr]).toEqual([3, expect.stringContaining('missing.json: cannot be read')]);
   });
 });
-
-test('the examples of README run as written', async () => {
-  const readme = readFileSync(root('README.md'), 'utf8');
-  const lines = readme
-    .split('\n')
-    .filter((line) => /^npx iommu-replay (import|run|compare|gate) .*out\/live/.test(line));
-  const codes = new Map<string, number>();
-  for (const line of lines) {
-    const words = [...line.replace(/ {2,}#.*$/, '').matchAll(/'([^']*)'|(\S+)/g)].map(
-      ([, quoted, word]) => quoted ?? word!,
-    );
-    const args = words
-      .slice(2)
-      .map((word) => (word.startsWith('out/') ? at(word) : /^(docs|workloads)\//.test(word) ? root(word) : word));
-    const { exitCode, stderr } = await commandLine(...args);
-    codes.set(args[0]!, exitCode);
-    expect(exitCode === 0 || (exitCode === 99 && line.includes('# exit 99')), `${line}\n${stderr}`).toBe(true);
-  }
-  expect([codes.get('compare'), codes.get('gate')]).toEqual([99, 0]);
-});
