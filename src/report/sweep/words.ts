@@ -88,10 +88,11 @@ export function paramAnswer(param: SweepParamModel, { base, points, ranked_by: m
   const unknown =
     missing === 0 ? '' : ` ${missing} of ${plural(own.length, 'point')} ${missing === 1 ? 'has' : 'have'} no result.`;
   const faulting = own.filter(({ metrics }) => faultsMore(metrics, base.metrics)).length;
-  const left =
-    faulting === 0
-      ? ''
-      : ` ${faulting} of ${plural(own.length, 'point')} ${faulting === 1 ? 'is' : 'are'} left out: more DMA faults there than in the base.`;
+  const which =
+    own.length === 1
+      ? 'Its only point is'
+      : `${faulting} of ${plural(own.length, 'point')} ${faulting === 1 ? 'is' : 'are'}`;
+  const left = faulting === 0 ? '' : ` ${which} left out: more DMA faults there than in the base.`;
   return `${knownAnswer(param, metric)}${unknown}${left}`;
 }
 
@@ -178,6 +179,7 @@ export function assumptionText(params: readonly SweepParamModel[]): string {
   const numbers = params.filter(({ basis }) => basis !== null);
   const assumed = numbers.filter(({ is_assumption: assumption }) => assumption).length;
   if (assumed === 0) return 'no swept number is an assumption in the profile';
+  if (numbers.length === 1) return 'the swept number is an assumption in the profile';
   return `${formatCount(assumed)} of ${plural(numbers.length, 'swept number')} ${assumed === 1 ? 'is an assumption' : 'are assumptions'} in the profile`;
 }
 

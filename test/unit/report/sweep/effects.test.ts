@@ -5,7 +5,7 @@ import { effectsOf, gridEffects, plateauOf, rankingOf } from '../../../../src/re
 import { buildSweep } from '../../../../src/report/sweep/model.ts';
 import type { PointMetrics, SweepCaseModel, SweepPointModel } from '../../../../src/report/sweep/schema.ts';
 import { isNumeric, ratiosOf, type SeriesPoint, seriesOf } from '../../../../src/report/sweep/series.ts';
-import { headline, paramAnswer } from '../../../../src/report/sweep/words.ts';
+import { assumptionText, headline, paramAnswer } from '../../../../src/report/sweep/words.ts';
 import { gridResult, sweepResult, sweptJob } from '../../../support/sweep-result-builder.ts';
 
 const BASE = Object.fromEntries(COMPARISON_METRICS.map((metric) => [metric, 100])) as PointMetrics;
@@ -237,6 +237,15 @@ describe('what a parameter does, in words', () => {
     expect(paramAnswer({ ...entries!, effects: still }, one!)).toContain('nor anything else that is compared');
     const other = still.map((effect) => (effect.metric === 'iotlb_hit_share' ? { ...effect, ratio: 2 } : effect));
     expect(paramAnswer({ ...entries!, effects: other }, one!)).toContain('it moves IOTLB hits');
+  });
+
+  test('of one point or number it is not said that it is one of one', () => {
+    expect(assumptionText([policy!])).toBe('the swept number is an assumption in the profile');
+    const [first] = one!.points;
+    const faulting = { ...first!, metrics: { ...first!.metrics!, faulted_dma: 9 } };
+    expect(paramAnswer(entries!, { ...one!, points: [faulting] })).toMatch(
+      / Its only point is left out: more DMA faults there than in the base\.$/,
+    );
   });
 
   test('points at which more DMA faults are said to be left out, and the tornado leaves them out', () => {
