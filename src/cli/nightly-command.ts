@@ -1,6 +1,4 @@
 /** `nightly`: replays a plan, appends the result to a history, rebuilds the dashboard. */
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Command } from 'commander';
 import type { Dashboard } from '../history/dashboard/schema.ts';
@@ -8,10 +6,12 @@ import type { NightlyEntry } from '../history/entry.ts';
 import type { NightlyPlan } from '../history/plan.ts';
 import { ConfigError } from '../input-error.ts';
 import { ExitCode } from './exit-code.ts';
+import { parseChoice } from './format-option.ts';
 import { withInterrupt } from './interrupt.ts';
 import { parseWorkers } from './pacing-option.ts';
 import type { CommandContext } from './program.ts';
 import { createProgress } from './progress.ts';
+import { withScratchFolder } from './scratch-folder.ts';
 import { packageVersion } from './version.ts';
 
 interface NightlyCommandOptions {
@@ -26,7 +26,7 @@ interface NightlyCommandOptions {
   readonly format: string;
 }
 
-const FORMATS = ['text', 'json', 'md'];
+const FORMATS = ['text', 'json', 'md'] as const;
 
 /** Longest label, in characters: it is part of tables. */
 const MAX_LABEL = 80;
@@ -46,8 +46,9 @@ export function registerNightly(program: Command, context: CommandContext): void
     .option('--rebuild', 'rebuild the dashboard from the entries, and replay nothing')
     .option('--format <format>', 'text | json | md: how the dashboard is printed', 'text')
     .action(async (file: string, options: NightlyCommandOptions) => {
-      if (!FORMATS.includes(options.format)) {
-        throw new ConfigError({ source: '--format', reason: `'${options.format}' is none of ${FORMATS.join(', ')}` });
+      const format = parseChoice('--format', options.format, FORMATS) ?? 'text';
+      if (options.rebuild === true && options.dryRun === true) {
+        throw new ConfigError({ source: '--rebuild', reason: 'and --dry-run exclude each other' });
       }
       const stamp = entryStamp(options);
       const workers = parseWorkers(options.workers);
@@ -75,7 +76,7 @@ export function registerNightly(program: Command, context: CommandContext): void
       }
       const pages = await import('../history/dashboard/writer.ts');
       const dashboard = await pages.writeDashboard(options.history, plan, packageVersion());
-      context.console.data(printed(dashboard, options.format, pages));
+      context.console.data(printed(dashboard, format, pages));
       context.console.talk(`dashboard: ${join(options.history, 'index.html')}`);
       if (options.rebuild === true) context.exit(ExitCode.ok);
     });
@@ -96,24 +97,24 @@ async function replayNight(
 ): Promise<NightlyEntry | null> {
   const { runNightly } = await import('../history/nightly.ts');
   const progress = await createProgress(context.console, 'replaying');
-  const scratch = await mkdtemp(join(tmpdir(), 'iommu-replay-nightly-'));
   try {
-    return await withInterrupt((signal) => {
-      context.console.talk(`replaying ${plan.file}`);
-      return runNightly({
-        plan,
-        history,
-        base,
-        scratch,
-        ...night,
-        toolVersion: packageVersion(),
-        onProgress: (done, total) => progress.update(done, total),
-        signal,
-      });
-    });
+    return await withScratchFolder('iommu-replay-nightly-', (scratch) =>
+      withInterrupt('nothing will be appended', (signal) =>
+        runNightly({
+          plan,
+          history,
+          base,
+          scratch,
+          ...night,
+          toolVersion: packageVersion(),
+          onBegin: () => context.console.talk(`replaying ${plan.file}`),
+          onProgress: (done, total) => progress.update(done, total),
+          signal,
+        }),
+      ),
+    );
   } finally {
     progress.stop();
-    await rm(scratch, { recursive: true, force: true });
   }
 }
 
@@ -152,8 +153,13 @@ function isDate(text: string): boolean {
 
 type Pages = typeof import('../history/dashboard/writer.ts');
 
-function printed(dashboard: Dashboard, format: string, pages: Pages): string {
-  if (format === 'json') return pages.dashboardJson(dashboard);
-  if (format === 'md') return pages.dashboardMarkdown(dashboard, false);
-  return pages.dashboardText(dashboard);
+function printed(dashboard: Dashboard, format: (typeof FORMATS)[number], pages: Pages): string {
+  switch (format) {
+    case 'json':
+      return pages.dashboardJson(dashboard);
+    case 'md':
+      return pages.dashboardMarkdown(dashboard, false);
+    case 'text':
+      return pages.dashboardText(dashboard);
+  }
 }

@@ -4,7 +4,7 @@ import { DEFAULT_BATCH_ROWS } from '../replay/batch-rows.ts';
 import { parsePacing } from '../replay/pacing.ts';
 import { SWITCH_POLICIES } from '../replay/study/policy.ts';
 import { ExitCode } from './exit-code.ts';
-import { withInterrupt } from './interrupt.ts';
+import { KEEPS_WHAT_IS_FINISHED, withInterrupt } from './interrupt.ts';
 import { collect, parseCount, parseNames, parseWorkers } from './pacing-option.ts';
 import type { CommandContext } from './program.ts';
 import { createProgress } from './progress.ts';
@@ -59,7 +59,7 @@ export function registerReplace(program: Command, context: CommandContext): void
       const target = { formats: parseNames('--format', options.format), overwrite: options.force === true };
       await checkStudyFolder(options.output, target);
       const progress = await createProgress(context.console, 'replaying');
-      const result = await withInterrupt(async (signal) => {
+      const result = await withInterrupt(KEEPS_WHAT_IS_FINISHED, async (signal) => {
         try {
           return await study.runStudy({
             bundles,

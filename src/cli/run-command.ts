@@ -3,7 +3,7 @@ import type { Command } from 'commander';
 import { DEFAULT_BATCH_ROWS } from '../replay/batch-rows.ts';
 import { parsePacing } from '../replay/pacing.ts';
 import { ExitCode } from './exit-code.ts';
-import { withInterrupt } from './interrupt.ts';
+import { KEEPS_WHAT_IS_FINISHED, withInterrupt } from './interrupt.ts';
 import { collect, parseCount, parseNames, parseWorkers } from './pacing-option.ts';
 import type { CommandContext } from './program.ts';
 import { createProgress } from './progress.ts';
@@ -48,7 +48,7 @@ export function registerRun(program: Command, context: CommandContext): void {
       const target = { formats: parseNames('--format', options.format), overwrite: options.force === true };
       await checkRunFolder(options.output, target);
       const progress = await createProgress(context.console, 'replaying');
-      const result = await withInterrupt(async (signal) => {
+      const result = await withInterrupt(KEEPS_WHAT_IS_FINISHED, async (signal) => {
         try {
           return await runReplay({
             bundles,

@@ -5,7 +5,7 @@ import { DEFAULT_BATCH_ROWS } from '../replay/batch-rows.ts';
 import { parsePacing } from '../replay/pacing.ts';
 import type { SweepOptions } from '../replay/sweep/sweep-run.ts';
 import { ExitCode } from './exit-code.ts';
-import { withInterrupt } from './interrupt.ts';
+import { KEEPS_WHAT_IS_FINISHED, withInterrupt } from './interrupt.ts';
 import { collect, parseCount, parseNames, parseWorkers } from './pacing-option.ts';
 import type { CommandContext } from './program.ts';
 import { createProgress } from './progress.ts';
@@ -58,14 +58,16 @@ export function registerSweep(program: Command, context: CommandContext): void {
     .option('--pace <mode>', "recorded | closed | scale=N; the bundle's default when left out")
     .option('--workers <n>', 'worker threads; 0 replays in this thread; all cores when left out')
     .option('--batch-rows <n>', 'rows handed to the data plane at once; changes no result', String(DEFAULT_BATCH_ROWS))
-    .option('--format <formats>', 'html,json,text,md', 'html,json,text,md')
+    .option('--format <formats>', 'files to write, comma-separated, of html, json, text, md', 'html,json,text,md')
     .option('--force', 'replace an existing sweep folder')
     .addHelpText('after', EXAMPLES)
     .action(async (bundles: string[], options: SweepCommandOptions) => {
       const request = sweepOptions(bundles, options);
-      const { planSweepRun, runSweep } = await import('../replay/sweep/sweep-run.ts');
+      const [{ planSweepRun, runSweep }, { planSummary, planText }] = await Promise.all([
+        import('../replay/sweep/sweep-run.ts'),
+        import('../report/sweep/plan-text.ts'),
+      ]);
       if (options.dryRun === true) {
-        const { planText } = await import('../report/sweep/plan-text.ts');
         context.console.data(planText(planSweepRun(request)));
         return;
       }
@@ -77,14 +79,11 @@ export function registerSweep(program: Command, context: CommandContext): void {
       const target = { formats: parseNames('--format', options.format), overwrite: options.force === true };
       await checkSweepFolder(output, target);
       const progress = await createProgress(context.console, 'replaying');
-      const result = await withInterrupt(async (signal) => {
+      const result = await withInterrupt(KEEPS_WHAT_IS_FINISHED, async (signal) => {
         try {
           return await runSweep({
             ...request,
-            onPlan: ({ cases, jobs }) =>
-              context.console.talk(
-                `sweep: ${cases[0]?.points.length ?? 0} points a case, ${jobs.length} replays in all`,
-              ),
+            onPlan: (plan) => context.console.talk(`sweep: ${planSummary(plan)}`),
             onProgress: (done, total) => progress.update(done, total),
             signal,
           });
@@ -119,6 +118,10 @@ function sweepOptions(bundles: readonly string[], options: SweepCommandOptions):
   }
   if (options.grid === true && options.oneAtATime === true) {
     throw new ConfigError({ source: '--grid', reason: 'and --one-at-a-time exclude each other' });
+  }
+  if (options.output === '-') {
+    const reason = "'-' is not standard output here: a sweep is a folder of files; --dry-run prints its points";
+    throw new ConfigError({ source: '--output', reason });
   }
   return {
     bundles,

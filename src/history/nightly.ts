@@ -31,6 +31,8 @@ export interface NightlyOptions {
   readonly commit: string | null;
   /** Entry that changes are held against instead of the newest that passed. */
   readonly base?: string | undefined;
+  /** Called once, when history and plan are known to be sound and the work begins. */
+  readonly onBegin?: (() => void) | undefined;
   /** Called with the jobs finished and all jobs of all runs. */
   readonly onProgress?: ((done: number, total: number) => void) | undefined;
   readonly signal?: AbortSignal | undefined;
@@ -94,8 +96,9 @@ export async function runNightly(options: NightlyOptions): Promise<NightlyEntry 
 }
 
 async function prepareRuns(options: NightlyOptions): Promise<PreparedRun[]> {
-  const { plan } = options;
+  const { plan, onBegin } = options;
   const sources = plan.runs.map((run) => bundleSources(plan, run));
+  onBegin?.();
   const maker = new BundleMaker(options.scratch);
   const prepared: PreparedRun[] = [];
   for (const [at, run] of plan.runs.entries()) {

@@ -60,7 +60,9 @@ function pastCases(entry: NightlyEntry): PastCase[] {
 
 /** Id that the user means: zeros in front may be left out. */
 function knownId(text: string, ids: readonly string[]): string {
-  const id = /^\d+$/.test(text) ? entryIdOf(Number(text)) : text;
+  // No number is near to what is none.
+  if (!/^\d+$/.test(text)) throw new ConfigError({ source: '--base', reason: `'${text}' is no number of an entry` });
+  const id = entryIdOf(Number(text));
   if (ids.includes(id)) return id;
   const near = nearestName(id, ids);
   const hint = ids.length === 0 ? 'the history is empty' : `did you mean '${near ?? ids.at(-1)}'?`;

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { canonicalJson } from '../canonical-json.ts';
 import { InputError } from '../input-error.ts';
 import { RUN_SCHEMA_VERSION, type RunResult } from './protocol.ts';
+import { runProblem } from './run-problem.ts';
 
 /** Name of the file in a run folder. */
 export const RUN_FILE = 'run.json';
@@ -22,16 +23,17 @@ export function loadRun(folder: string): RunResult {
   } catch (error) {
     throw new InputError({ file: path, reason: `cannot be read (${(error as NodeJS.ErrnoException).code})` });
   }
-  let run: Partial<RunResult>;
+  let run: Partial<RunResult> | null;
   try {
-    run = JSON.parse(text) as Partial<RunResult>;
+    run = JSON.parse(text) as Partial<RunResult> | null;
   } catch (error) {
     throw new InputError({ file: path, reason: `not JSON: ${(error as Error).message}` });
   }
-  if (run.schemaVersion !== RUN_SCHEMA_VERSION) {
-    const reason = `run schema ${String(run.schemaVersion)}, this version reads ${RUN_SCHEMA_VERSION}`;
+  if (run?.schemaVersion !== RUN_SCHEMA_VERSION) {
+    const reason = `run schema ${String(run?.schemaVersion)}, this version reads ${RUN_SCHEMA_VERSION}`;
     throw new InputError({ file: path, reason });
   }
-  if (!Array.isArray(run.jobs)) throw new InputError({ file: path, reason: 'no list of jobs' });
+  const problem = runProblem(run as RunResult);
+  if (problem !== undefined) throw new InputError({ file: path, reason: problem });
   return run as RunResult;
 }

@@ -1,6 +1,6 @@
 /** A scenario: how the same rows are replayed: pacing, default domains, switching policy. */
 import { formatPacing } from './pacing.ts';
-import type { JobSpec, Pacing } from './protocol.ts';
+import type { JobResult, JobSpec, Pacing } from './protocol.ts';
 import type { StudySpec } from './study/protocol.ts';
 
 /** One way to replay a workload. */
@@ -11,6 +11,11 @@ export interface Scenario {
   /** `iommu.strict=1`, `iommu.strict=0` or `iommu.passthrough=1` instead of what was recorded. */
   readonly defaultDomain?: JobSpec['defaultDomain'];
   readonly study?: StudySpec | undefined;
+}
+
+/** Scenario of a job; one that changes nothing but the pacing is named after it. */
+export function scenarioName(job: Pick<JobResult, 'scenario' | 'pacing'>): string {
+  return job.scenario ?? formatPacing(job.pacing);
 }
 
 /** A scenario named after what it changes. */

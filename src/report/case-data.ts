@@ -15,6 +15,7 @@ import type {
   TimeBreakdown,
   WorkloadIdentity,
 } from '../replay/protocol.ts';
+import { scenarioName } from '../replay/scenario.ts';
 import { type HistogramState, mergeHistograms } from '../stats/histogram.ts';
 import { mergeSeries, type SeriesState } from '../stats/series.ts';
 import { compareText, sumRecords } from './quantities.ts';
@@ -48,16 +49,6 @@ export interface CaseData {
   readonly faults: readonly FaultGroup[];
   readonly divergences: JobResult['divergences'];
   readonly diagnostics: Readonly<Record<string, number>>;
-}
-
-/** Pacing as it appears in keys and titles: `recorded`, `closed`, `scale=2`. */
-export function pacingName(pacing: Pacing): string {
-  return pacing.mode === 'scale' ? `scale=${pacing.factor}` : pacing.mode;
-}
-
-/** Scenario of a job; one that changes nothing but the pacing is named after it. */
-function scenarioName(job: JobResult): string {
-  return job.scenario ?? pacingName(job.pacing);
 }
 
 /** Folds the jobs of a run into cases, in the order of their keys. */

@@ -100,6 +100,11 @@ export function plural(count: number, noun: string, nouns = `${noun}s`): string 
   return `${formatCount(count)} ${count === 1 ? noun : nouns}`;
 }
 
+/** `text` as the beginning of a sentence. */
+export function capital(text: string): string {
+  return text.charAt(0).toUpperCase() + text.slice(1);
+}
+
 /** `text` of a magnitude with the sign of `value`: a change; nothing has no sign. */
 export function withSign(value: number, text: string): string {
   return value === 0 ? text : `${value > 0 ? '+' : '−'}${text}`;

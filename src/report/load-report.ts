@@ -30,6 +30,8 @@ export function loadReport(folder: string): LoadedReport {
 }
 
 function reasonOf(error: unknown): string {
+  // Adding up what is not there fails somewhere inside; where exactly says nothing to a reader.
+  if (error instanceof TypeError) return 'parts of its jobs are missing';
   if (!(error instanceof ZodError)) return error instanceof Error ? error.message : String(error);
   const [issue] = error.issues;
   return issue === undefined ? 'invalid' : `${issue.path.map(String).join('.')}: ${issue.message}`;

@@ -1,5 +1,6 @@
 /** Writes a report into a folder, whole or not at all. */
-import { access, constants, mkdir, mkdtemp, readdir, rename, rm, writeFile } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { mkdir, mkdtemp, readdir, rename, rm, rmdir, writeFile } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { ConfigError } from '../input-error.ts';
 import type { RunResult } from '../replay/protocol.ts';
@@ -135,14 +136,14 @@ const REPORT_FILE = /^(run\.json|index\.html|(report|study|model-validation|comp
 
 /** Throws {@link ConfigError} when the folder, or the nearest one above it that exists, may not be written. */
 export async function checkWritable(directory: string): Promise<void> {
-  for (let path = resolve(directory); ; path = dirname(path)) {
-    try {
-      return await access(path, constants.W_OK);
-    } catch (error) {
-      const { code } = error as NodeJS.ErrnoException;
-      if (code === 'ENOENT' && dirname(path) !== path) continue;
-      throw new ConfigError({ source: directory, reason: `cannot be written (${code})` });
-    }
+  let path = resolve(directory);
+  while (!existsSync(path) && dirname(path) !== path) path = dirname(path);
+  try {
+    // Only trying tells: below /proc nothing can be made, whatever the permissions say.
+    await rmdir(await mkdtemp(join(path, '.report-')));
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    throw new ConfigError({ source: directory, reason: `cannot be written (${code})` });
   }
 }
 

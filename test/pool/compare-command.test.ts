@@ -86,7 +86,7 @@ describe('compare', () => {
     const { exitCode, stdout, stderr } = await commandLine('compare', at('base.run'), at('partial.run'));
     expect(exitCode).toBe(4);
     expect(stdout).toContain('incomplete, 1 job missing');
-    expect(stderr).toContain('incomplete:');
+    expect(stderr).toMatch(/^incomplete: .* \(1 job missing\)$/m);
     const args = ['compare', at('partial.run'), at('small.run'), '--fail-on'];
     expect((await commandLine(...args, 'faulted_dma > 0')).exitCode).toBe(4);
     expect((await commandLine(...args, 'dma_requests > 0')).exitCode).toBe(99);
@@ -226,24 +226,4 @@ describe('gate', () => {
     const missing = await commandLine('gate', at('base.run'), '--thresholds', at('missing.json'));
     expect([missing.exitCode, missing.stderr]).toEqual([3, expect.stringContaining('missing.json: cannot be read')]);
   });
-});
-
-test('the examples of README run as written', async () => {
-  const readme = readFileSync(root('README.md'), 'utf8');
-  const lines = readme
-    .split('\n')
-    .filter((line) => /^npx iommu-replay (import|run|compare|gate) .*out\/live/.test(line));
-  const codes = new Map<string, number>();
-  for (const line of lines) {
-    const words = [...line.replace(/ {2,}#.*$/, '').matchAll(/'([^']*)'|(\S+)/g)].map(
-      ([, quoted, word]) => quoted ?? word!,
-    );
-    const args = words
-      .slice(2)
-      .map((word) => (word.startsWith('out/') ? at(word) : /^(docs|workloads)\//.test(word) ? root(word) : word));
-    const { exitCode, stderr } = await commandLine(...args);
-    codes.set(args[0]!, exitCode);
-    expect(exitCode === 0 || (exitCode === 99 && line.includes('# exit 99')), `${line}\n${stderr}`).toBe(true);
-  }
-  expect([codes.get('compare'), codes.get('gate')]).toEqual([99, 0]);
 });

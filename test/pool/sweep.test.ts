@@ -94,9 +94,22 @@ profile  iotlb.entries=256  1 replay
 `);
 });
 
+test('--help says that --format selects files', async () => {
+  const outcome = await commandLine('sweep', '--help');
+  expect(outcome.stdout.replace(/\s+/g, ' ')).toContain('files to write, comma-separated, of html, json, text, md');
+});
+
+test('one point is one point', async () => {
+  const options = ['--param', 'iotlb.entries=256', '--workers', '0', '-o', join(scratch, 'one'), '--format', 'text'];
+  const outcome = await commandLine('sweep', bundle, ...options);
+  expect(outcome.exitCode, outcome.stderr).toBe(0);
+  expect(outcome.stderr).toContain('sweep: 1 point a case, 1 replay in all');
+});
+
 test.each([
   [[], /--param: nothing to sweep/],
   [['--param', 'iotlb.entries=32'], /-o, --output <sweep> is missing/],
+  [['--param', 'iotlb.entries=32', '-o', '-'], /--output: '-' .* a folder/],
   [['--param', 'iotlb.entries=32', '--grid', '--one-at-a-time'], /exclude each other/],
   [['--param', 'iotlb.ways=8,7', '-o', 'never'], /--param iotlb.ways=7: .*no multiple/],
   [['--param', 'iotlb.entires=7', '-o', 'never'], /did you mean 'iotlb.entries'/],
@@ -106,6 +119,7 @@ test.each([
   expect(outcome.exitCode).toBe(2);
   expect(outcome.stderr).toMatch(reason);
   expect(existsSync('never')).toBe(false);
+  expect(existsSync('-')).toBe(false);
 });
 
 test('a bundle that is none: exit 3', async () => {

@@ -3,6 +3,7 @@
  * misses now and then and is moved between two domains. The numbers are plausible, not modelled.
  */
 import { hardwareProfile } from '../../src/hw/profiles/registry.ts';
+import { jobKey } from '../../src/replay/plan.ts';
 import type {
   ControlMarker,
   DeviceLatency,
@@ -97,7 +98,7 @@ export function jobResult(shape: JobShape = {}): JobResult {
   const control = controlPlane(nowPs, random);
   const misses = devices.reduce((sum, device) => sum + device.miss, 0);
   return {
-    key: `${workload}/${shard}/vtd-bdw/v6.12/closed`,
+    key: jobKey(workload, shard, 'vtd-bdw', 'v6.12', 'closed'),
     workload,
     shard,
     hardwareProfile: 'vtd-bdw',

@@ -10,6 +10,7 @@ import {
   type Tile,
   words,
 } from '../../report/document/block.ts';
+import { metricChange } from '../../report/document/metric-words.ts';
 import { NOT_AVAILABLE, plural } from '../../report/format.ts';
 import { formatMetric } from '../../report/metrics/direction.ts';
 import type { Dashboard, DashboardSeries, DashboardStatus } from './schema.ts';
@@ -18,7 +19,7 @@ import { sparkline } from './sparkline.ts';
 import { seenText } from './status-sentence.ts';
 import { TREND_ENTRIES, TREND_LEAST_CHANGES, TREND_LEAST_ENTRIES, TREND_LEVEL } from './trend.ts';
 import { trendSections } from './trend-sections.ts';
-import { formatChange, momentText, shortMetric } from './words.ts';
+import { momentText, shortMetric } from './words.ts';
 
 /** Rows of the table of unexplained changes; the entry has them all. */
 const LISTED_METRICS = 30;
@@ -162,7 +163,7 @@ function unexplainedSections(dashboard: Dashboard): Section[] {
       shortMetric(metric),
       formatMetric(metric, before),
       formatMetric(metric, after),
-      formatChange(metric, after, before),
+      metricChange(metric, after, before),
       String(Number(against)),
     ]),
   );
@@ -206,8 +207,8 @@ function valueTables(series: readonly DashboardSeries[]): Table[] {
           shortMetric(one.name),
           one.label,
           formatMetric(one.metric, one.newest),
-          formatChange(one.metric, one.newest, one.previous),
-          formatChange(one.metric, one.newest, one.best),
+          metricChange(one.metric, one.newest, one.previous),
+          metricChange(one.metric, one.newest, one.best),
           one.unchanged_since?.date ?? NOT_AVAILABLE,
           sparkline(one.points.map(({ value }) => value)),
         ]),

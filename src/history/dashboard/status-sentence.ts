@@ -1,10 +1,11 @@
 /** The status of the newest entry in a few sentences. */
 
+import { metricChange } from '../../report/document/metric-words.ts';
 import { plural } from '../../report/format.ts';
 import { formatMetric } from '../../report/metrics/direction.ts';
 import type { EntryGate } from '../entry.ts';
 import type { DashboardStatus, Moment } from './schema.ts';
-import { formatChange, momentText } from './words.ts';
+import { momentText } from './words.ts';
 
 type FailedGate = DashboardStatus['failed_gates'][number];
 
@@ -30,20 +31,27 @@ function verdictSentence(status: Omit<DashboardStatus, 'sentence'>, labels: Read
   const failed = gates.breach + gates.unknown;
   switch (verdict) {
     case 'pass': {
+      if (all === 0) return `PASS: entry ${entry} is complete; the plan has no thresholds.`;
+      // A first night, whose gates are all about changes.
+      if (gates.pass === 0) return `PASS: entry ${entry} is complete.`;
       const row = since.entry === status.entry ? '' : `, as every entry since ${momentText(since)} does`;
-      return all === 0
-        ? `PASS: entry ${entry} is complete; the plan has no thresholds.`
-        : `PASS: entry ${entry} passes all ${plural(gates.pass, 'gate')}${row}.`;
+      const passed = gates.pass === 1 ? gatesOf(1, all) : `all ${plural(gates.pass, 'gate')}`;
+      return `PASS: entry ${entry} passes ${passed}${row}.`;
     }
     case 'fail':
-      return `FAIL: entry ${entry} fails ${failed} of ${plural(all, 'gate')}: ${failedGates(status, labels)}. ${passText(lastPass)}`;
+      return `FAIL: entry ${entry} fails ${gatesOf(failed, all)}: ${failedGates(status, labels)}. ${passText(lastPass)}`;
     case 'incomplete': {
       const jobs = plural(status.failures.length, 'job');
       const gone = `INCOMPLETE: ${jobs} of entry ${entry} failed`;
-      const rest = failed === 0 ? '.' : `, and ${failed} of ${plural(all, 'gate')}: ${failedGates(status, labels)}.`;
+      const rest = failed === 0 ? '.' : `, and ${gatesOf(failed, all)}: ${failedGates(status, labels)}.`;
       return `${gone}${rest} ${passText(lastPass)}`;
     }
   }
+}
+
+/** `2 of 8 gates` of an entry. */
+function gatesOf(count: number, all: number): string {
+  return all === 1 ? 'its only gate' : `${count} of ${plural(all, 'gate')}`;
 }
 
 /** Failed gates, those of several cases as one. */
@@ -65,7 +73,7 @@ export function seenText({ verdict, metric, value, base }: EntryGate): string {
   if (metric === null) return 'no result';
   const seen = formatMetric(metric, value);
   const change =
-    base === null || value === null ? '' : ` from ${formatMetric(metric, base)}, ${formatChange(metric, value, base)}`;
+    base === null || value === null ? '' : ` from ${formatMetric(metric, base)}, ${metricChange(metric, value, base)}`;
   return `${verdict === 'unknown' ? 'unknown: ' : ''}${seen}${change}`;
 }
 
@@ -75,7 +83,8 @@ function passText(lastPass: Moment | null): string {
 
 function firstSentence({ gates }: Omit<DashboardStatus, 'sentence'>): string {
   if (gates.first === 0) return '';
-  return `${plural(gates.first, 'more gate')} about a change ${gates.first === 1 ? 'has' : 'have'} no earlier entry to be held against.`;
+  const more = gates.pass + gates.breach + gates.unknown === 0 ? '' : 'more ';
+  return `${plural(gates.first, `${more}gate`)} about a change ${gates.first === 1 ? 'has' : 'have'} no earlier entry to be held against.`;
 }
 
 function unexplainedSentence({ unexplained }: Omit<DashboardStatus, 'sentence'>): string {

@@ -1,7 +1,7 @@
 /** Trends of each run: its charts, what the trend test says, and what changed of configuration and tool. */
 import type { Block, Section } from '../../report/document/block.ts';
-import { plural } from '../../report/format.ts';
-import { formatMetric } from '../../report/metrics/direction.ts';
+import { capital, plural } from '../../report/format.ts';
+import { formatMetric, formatMetricChange } from '../../report/metrics/direction.ts';
 import { MAX_CHARTS, markTexts, trendCharts } from './charts.ts';
 import type { Dashboard, DashboardSeries } from './schema.ts';
 import { TREND_LEAST_ENTRIES, TREND_LEAST_P } from './trend.ts';
@@ -39,7 +39,7 @@ function trendTexts(series: readonly DashboardSeries[]): string[] {
     const rises = trend.slope_per_entry > 0 || (trend.slope_per_entry === 0 && trend.s > 0);
     const worse = direction === (rises ? 'lower' : 'higher');
     const tone = direction === 'neutral' ? '' : worse ? ', which is worse' : ', which is better';
-    const slope = formatMetric(metric, Math.abs(trend.slope_per_entry));
+    const slope = formatMetricChange(metric, Math.abs(trend.slope_per_entry)).replace('+', '');
     const chance = `p ${trend.p_value <= TREND_LEAST_P ? '≤' : '='} ${trend.p_value.toFixed(3)}`;
     return [
       `Trend: ${shortMetric(one.name)} of ${one.label} ${rises ? 'rises' : 'falls'} by ${slope} an entry${tone} (${chance}, ${trend.entries} entries, newest ${formatMetric(metric, newest)}).`,
@@ -57,6 +57,6 @@ function changeTexts(series: readonly DashboardSeries[]): string[] {
   const all = new Set(series.map(({ label }) => label)).size;
   return [...byText].map(([text, labels]) => {
     const which = labels.size === all ? '' : ` (${[...labels].join(', ')})`;
-    return `${text.charAt(0).toUpperCase()}${text.slice(1)}${which}.`;
+    return `${capital(text)}${which}.`;
   });
 }

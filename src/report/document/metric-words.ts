@@ -1,5 +1,7 @@
 /** Metrics that replays are compared by, in words, and how their values and changes are written. */
 import { formatByteRate, formatCount, formatDuration, formatQuotient, formatShare, NOT_AVAILABLE } from '../format.ts';
+import { formatMetricChange } from '../metrics/direction.ts';
+import { unitOf } from '../metrics/unit.ts';
 import type { ComparisonMetric } from '../sections/comparison-metrics.ts';
 
 const METRICS: Readonly<Record<ComparisonMetric, readonly [name: string, format: (value: number | null) => string]>> = {
@@ -28,6 +30,17 @@ export function metricName(metric: string): string {
 /** A value of a metric with its unit. */
 export function metricValue(metric: string, value: number | null): string {
   return known(metric) ? METRICS[metric][1](value) : String(value);
+}
+
+/**
+ * Change of a metric from `base` to `value` with its sign; of shares in percentage points, of others as a share. From
+ * nothing to something is more than any share, and told as it is.
+ */
+export function metricChange(metric: string, value: number | null, base: number | null): string {
+  if (value === null || base === null) return NOT_AVAILABLE;
+  if (value === base) return formatChange(0);
+  if (base === 0 || unitOf(metric) === 'share') return formatMetricChange(metric, value - base);
+  return formatChange((value - base) / Math.abs(base));
 }
 
 /** A relative change with its sign: `+12.5 %`, `0`; `≈ 0` below a hundredth of a percent. */

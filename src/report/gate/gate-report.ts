@@ -1,5 +1,6 @@
 /** A run held against thresholds: as data, text and Markdown. */
 import type { Badge, Block, Head, ReportDocument } from '../document/block.ts';
+import { capital } from '../format.ts';
 import type { LoadedReport } from '../load-report.ts';
 import { reportMarkdown } from '../markdown.ts';
 import { allPass, evaluateGates, type GateOptions } from '../metrics/gates.ts';
@@ -112,7 +113,7 @@ function head(report: GateReport): Head {
   const clause = tracesClause(traces);
   const tally = gateTally(gates);
   const against = base === null ? '' : ` against ${base}`;
-  const first = clause === '' ? `${tally.charAt(0).toUpperCase()}${tally.slice(1)}` : `${clause}: ${tally}`;
+  const first = clause === '' ? capital(tally) : `${clause}: ${tally}`;
   const rest = [
     ...across.map(({ what, base: other, run: own }) => acrossSentence(what, other, own)),
     ...(complete

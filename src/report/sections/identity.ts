@@ -1,7 +1,8 @@
 /** Identity and provenance: where the trace came from, what of it was measured, what was lost, how it was paced. */
 import { z } from 'zod';
+import { formatPacing } from '../../replay/pacing.ts';
 import type { HardwareTiming, Pacing, WorkloadIdentity } from '../../replay/protocol.ts';
-import { type CaseData, pacingName } from '../case-data.ts';
+import type { CaseData } from '../case-data.ts';
 import { ratio } from '../quantities.ts';
 import type { IdentitySection, PacingSection } from '../schema/identity.ts';
 
@@ -136,7 +137,7 @@ const PACING_MEANING: Readonly<Record<Pacing['mode'], string>> = {
 export function pacingSection(data: CaseData): PacingSection {
   const manifest = readManifest(data.identity);
   const { pacing } = data;
-  const meaning = `${pacingName(pacing)}: ${PACING_MEANING[pacing.mode]}.`;
+  const meaning = `${formatPacing(pacing)}: ${PACING_MEANING[pacing.mode]}.`;
   const factor = pacing.mode === 'scale' ? pacing.factor : null;
   if (manifest === undefined) return { mode: pacing.mode, factor, is_bundle_default: null, reason: meaning };
   const isDefault = manifest.pacing.default === pacing.mode;

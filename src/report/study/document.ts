@@ -4,7 +4,7 @@ import type { Chart } from '../charts/chart.ts';
 import type { Badge, Block, Chapter, ReportDocument, Section, Tile } from '../document/block.ts';
 import { modelCardChapter } from '../document/model-card.ts';
 import { workloadProvenance } from '../document/workload-provenance.ts';
-import { formatCount, formatDuration, plural } from '../format.ts';
+import { capital, formatCount, formatDuration, plural } from '../format.ts';
 import { nsFromPs } from '../quantities.ts';
 import { modelCardSection } from '../sections/model-card.ts';
 import { studyCharts } from './charts.ts';
@@ -109,10 +109,6 @@ function pacingText({ pacing, onFault }: StudyCase): string {
   return closed
     ? `${counts}; a blocked device goes on as fast as its requests fault, so that counts of faulted DMAs are upper bounds`
     : counts;
-}
-
-function capital(text: string): string {
-  return text.charAt(0).toUpperCase() + text.slice(1);
 }
 
 function badges(study: StudyCase, run: RunResult): Badge[] {

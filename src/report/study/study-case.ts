@@ -1,11 +1,11 @@
 /** Jobs of a study grouped: a case is one workload on one hardware and kernel; in it one entry a policy and queue. */
 
+import { formatPacing } from '../../replay/pacing.ts';
 import type { JobResult, RunResult } from '../../replay/protocol.ts';
 import { POLICY_DESCRIPTIONS, SWITCH_POLICIES, type SwitchPolicy } from '../../replay/study/policy.ts';
 import type { SwitchOutcome, SwitchStep, WindowCurves } from '../../replay/study/protocol.ts';
 import { compareOutcomes } from '../../replay/study/switch-watch.ts';
 import { BINS_PER_SIDE, mergeCurves } from '../../replay/study/window-curves.ts';
-import { pacingName } from '../case-data.ts';
 import { ratio } from '../quantities.ts';
 import type { IdentitySection } from '../schema/identity.ts';
 import { identitySection } from '../sections/identity.ts';
@@ -71,7 +71,7 @@ export function studyCases(run: RunResult): StudyCase[] {
       workload: first.workload,
       hardwareProfile: first.hardwareProfile,
       kernelProfile: first.kernelProfile,
-      pacing: pacingName(first.pacing),
+      pacing: formatPacing(first.pacing),
       onFault: first.disruption!.onFault,
       identity: identitySection({
         identity: run.workloads.find(({ name }) => name === first.workload),

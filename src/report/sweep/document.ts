@@ -3,10 +3,11 @@ import type { Badge, Block, Chapter, ReportDocument, Section, Tile } from '../do
 import { formatChange, metricName, metricValue } from '../document/metric-words.ts';
 import { modelCardChapter } from '../document/model-card.ts';
 import { workloadProvenance } from '../document/workload-provenance.ts';
-import { formatCount, plural } from '../format.ts';
-import { OVERVIEW_CHARTS, paramChartNames } from './charts.ts';
+import { formatCount, NOT_AVAILABLE, plural } from '../format.ts';
+import { OVERVIEW_CHARTS } from './charts.ts';
+import { paramChartNames } from './param-charts.ts';
 import type { SweepCaseModel, SweepModel, SweepParamModel } from './schema.ts';
-import { changeText } from './series.ts';
+import { changeText, faultsMore } from './series.ts';
 import { effectTable, gridTable, missingTable, paramTable, rankingTable } from './tables.ts';
 import { assumptionText, basisText, factor, finishedText, headline, ownText, paramAnswer } from './words.ts';
 
@@ -14,8 +15,9 @@ import { assumptionText, basisText, factor, finishedText, headline, ownText, par
 export const SWEEP_READING: readonly string[] = [
   'Each parameter is moved alone, all others as the profile has them; effects of two changes do not simply add up or multiply. `--grid` replays combinations.',
   'Effect size: the largest value of a metric over the smallest, over all values of the parameter, the profile’s own among them. 1 = it does not matter here.',
-  'Changes are ranked by throughput under closed pacing (requests follow each other as fast as the machine lets them), else by mean DMA latency. Points at which more DMA faults than before are not ranked, nor is another pacing.',
+  'Changes are ranked by throughput under closed pacing (requests follow each other as fast as the machine lets them), else by mean DMA latency. Another pacing is not ranked.',
   'Diminishing returns: the smallest value with which the metric is within 5 % of its best; where less is better (a latency) the largest.',
+  'Points at which more DMA faults than in the base are left out of ranking, effect sizes and diminishing returns: a faulted request is fast.',
   'A value swept is a what-if: it carries no source. What the profile’s own value rests on is said beside it.',
 ];
 
@@ -83,9 +85,7 @@ function chapter(one: SweepCaseModel, model: SweepModel, grid: boolean): Chapter
 
 function badges(one: SweepCaseModel, model: SweepModel): Badge[] {
   const list: Badge[] = [model.complete ? { text: 'complete', tone: 'good' } : { text: 'incomplete', tone: 'bad' }];
-  const faulted = one.points.filter(
-    ({ metrics }) => (metrics?.faulted_dma ?? 0) > (one.base.metrics?.faulted_dma ?? 0),
-  );
+  const faulted = one.points.filter(({ metrics }) => faultsMore(metrics, one.base.metrics));
   if (faulted.length > 0) list.push({ text: `more DMA faults at ${plural(faulted.length, 'point')}`, tone: 'warn' });
   if (one.params.some(({ basis }) => basis !== null)) {
     const assumed = one.params.some(({ is_assumption: assumption }) => assumption);
@@ -114,13 +114,17 @@ function tiles(one: SweepCaseModel, model: SweepModel, grid: boolean): Tile[] {
     ),
     tile(
       grid ? 'Best combination' : 'Best single change',
-      best === undefined ? '–' : formatChange(best.ratio_to_base - 1),
+      best === undefined ? NOT_AVAILABLE : formatChange(best.ratio_to_base - 1),
       best === undefined ? 'none ranked' : changeText(best.changes),
     ),
     tile(
       'Largest effect',
-      widest === undefined ? '–' : `× ${factor(widest.ratio)}`,
-      widest === undefined ? '' : `on ${metricName(metric)}, by ${widest.path}`,
+      widest === undefined || widest.ratio === null ? NOT_AVAILABLE : `× ${factor(widest.ratio)}`,
+      widest === undefined
+        ? 'only the pacing was swept'
+        : widest.ratio === null
+          ? 'no two points to compare'
+          : `on ${metricName(metric)}, by ${widest.path}`,
     ),
     tile(
       'Points',

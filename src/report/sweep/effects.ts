@@ -9,7 +9,7 @@ import type {
   SweepPointModel,
   SweepRanked,
 } from './schema.ts';
-import { changeText, type SeriesPoint } from './series.ts';
+import { changeText, faultsMore, type SeriesPoint } from './series.ts';
 
 /** How far from the best value of a metric more is not worth having. */
 export const PLATEAU_SHARE = 0.05;
@@ -17,6 +17,8 @@ export const PLATEAU_SHARE = 0.05;
 const RANKED_COMBINATIONS = 10;
 /** Smaller gains help nobody. */
 export const LEAST_GAIN = 0.01;
+/** Factor by which a metric has to move to be worth a picture. */
+export const LEAST_EFFECT = 1.001;
 
 /** Metrics by which changes are ranked, and which way is better. */
 export type RankedMetric = SweepCaseModel['ranked_by'];
@@ -31,9 +33,20 @@ interface Valued {
   readonly metrics: PointMetrics | null;
 }
 
-/** Smallest and largest of every metric over one line of points. */
-export function effectsOf(points: readonly Valued[], others: SweepEffect['others'] = []): SweepEffect[] {
-  return COMPARISON_METRICS.map((metric) => ({ ...effectOf(points, metric), others }));
+/**
+ * Smallest and largest of every metric over one line of points. Those at which more DMA faults than in `base` count for
+ * the faults alone.
+ */
+export function effectsOf(
+  points: readonly Valued[],
+  base: PointMetrics | null,
+  others: SweepEffect['others'] = [],
+): SweepEffect[] {
+  const kept = points.filter(({ metrics }) => !faultsMore(metrics, base));
+  return COMPARISON_METRICS.map((metric) => ({
+    ...effectOf(metric === 'faulted_dma' ? points : kept, metric),
+    others,
+  }));
 }
 
 function effectOf(points: readonly Valued[], metric: ComparisonMetric): Omit<SweepEffect, 'others'> {
@@ -50,7 +63,11 @@ function effectOf(points: readonly Valued[], metric: ComparisonMetric): Omit<Swe
 }
 
 /** Effects of one parameter of a grid: of each metric along the line, all other parameters fixed, where it is largest. */
-export function gridEffects(points: readonly SweepPointModel[], path: string): SweepEffect[] {
+export function gridEffects(
+  points: readonly SweepPointModel[],
+  path: string,
+  base: PointMetrics | null,
+): SweepEffect[] {
   const lines = new Map<string, { others: SweepEffect['others']; points: Valued[] }>();
   for (const { changes, metrics } of points) {
     const others = changes.filter((change) => change.path !== path);
@@ -59,7 +76,7 @@ export function gridEffects(points: readonly SweepPointModel[], path: string): S
     line.points.push({ value: changes.find((change) => change.path === path)!.value, metrics });
     lines.set(key, line);
   }
-  const all = [...lines.values()].map((line) => effectsOf(line.points, line.others));
+  const all = [...lines.values()].map((line) => effectsOf(line.points, base, line.others));
   return COMPARISON_METRICS.map((_, index) =>
     all.map((effects) => effects[index]!).reduce((a, b) => ((b.ratio ?? 0) > (a.ratio ?? 0) ? b : a)),
   );
@@ -67,12 +84,17 @@ export function gridEffects(points: readonly SweepPointModel[], path: string): S
 
 /**
  * Point of diminishing returns: the smallest value whose metric is within {@link PLATEAU_SHARE} of the best; where less is
- * better (a latency), the largest. `points` ascend. Null without two values that have the metric.
+ * better (a latency), the largest. `points` ascend; those at which more DMA faults than in `base` are passed over. Null
+ * without two values that have the metric.
  */
-export function plateauOf(points: readonly SeriesPoint[], metric: RankedMetric): SweepPlateau | null {
+export function plateauOf(
+  points: readonly SeriesPoint[],
+  metric: RankedMetric,
+  base: PointMetrics | null,
+): SweepPlateau | null {
   const known = points.flatMap(({ value, metrics }) => {
     const found = metrics?.[metric] ?? null;
-    return found === null ? [] : [{ value, found }];
+    return found === null || faultsMore(metrics, base) ? [] : [{ value, found }];
   });
   if (known.length < 2) return null;
   const best = known.reduce((a, b) => (atLeastAsGood(metric, a.found, b.found) ? a : b));
@@ -102,7 +124,7 @@ export function rankingOf(
     const { metrics, ratio_to_base: ratios, changes, same_as: same } = point;
     const [value, ratio] = [metrics?.[metric] ?? null, ratios?.[metric] ?? null];
     if (value === null || ratio === null || same === 'profile' || otherPace(point, params)) return [];
-    if ((metrics?.faulted_dma ?? 0) > (base.metrics?.faulted_dma ?? 0)) return [];
+    if (faultsMore(metrics, base.metrics)) return [];
     const gain = metric === 'throughput_bytes_per_s' ? ratio - 1 : 1 / ratio - 1;
     return [
       {
@@ -133,7 +155,7 @@ function compareBeside(metric: RankedMetric, a: SweepRanked, b: SweepRanked): nu
 }
 
 /** Another pacing asks another question; it is no setting of a machine. */
-function otherPace({ changes }: SweepPointModel, params: readonly SweepParamModel[]): boolean {
+export function otherPace({ changes }: SweepPointModel, params: readonly SweepParamModel[]): boolean {
   return changes.some(
     ({ path, value }) => path === 'pace' && params.find((param) => param.path === path)?.own_value !== value,
   );

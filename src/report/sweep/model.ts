@@ -1,6 +1,8 @@
 /** From a sweep to its report: integers in, presentation quantities out, once, after everything was merged. */
+
+import { formatPacing } from '../../replay/pacing.ts';
 import type { SweepCase, SweepPoint, SweepResult, SweptParam } from '../../replay/sweep/protocol.ts';
-import { collectCases, pacingName } from '../case-data.ts';
+import { collectCases } from '../case-data.ts';
 import type { Chart } from '../charts/chart.ts';
 import { comparisonMetrics } from '../sections/comparison-metrics.ts';
 import { identitySection } from '../sections/identity.ts';
@@ -81,8 +83,9 @@ function caseModel(one: SweepCase, result: SweepResult, grid: boolean): SweepCas
       basis,
       source,
       is_assumption: basis !== null && (basisTag(basis) === 'A' || /^ASSUMPTION/.test(source ?? '')),
-      effects: grid ? gridEffects(points, path) : effectsOf(series),
-      diminishing_returns: grid || !facts.numeric || kind === 'scenario' ? null : plateauOf(series, rankedBy),
+      effects: grid ? gridEffects(points, path, base.metrics) : effectsOf(series, base.metrics),
+      diminishing_returns:
+        grid || !facts.numeric || kind === 'scenario' ? null : plateauOf(series, rankedBy, base.metrics),
     };
   });
   const workload = result.workloads.find(({ name }) => name === one.workload);
@@ -91,7 +94,7 @@ function caseModel(one: SweepCase, result: SweepResult, grid: boolean): SweepCas
     workload: one.workload,
     hardware_profile: one.hardwareProfile,
     kernel_profile: one.kernelProfile,
-    pacing: pacingName(one.pacing),
+    pacing: formatPacing(one.pacing),
     identity: identitySection({ identity: workload, diagnostics: {} }),
     ranked_by: rankedBy,
     base,

@@ -21,6 +21,10 @@ export function planText(plan: SweepPlan): string {
       ],
     };
   });
-  const points = plural(plan.cases[0]?.points.length ?? 0, 'point');
-  return `${tables.map(tableText).join('\n\n')}\n\n${points} a case, ${plural(plan.jobs.length, 'replay')} in all\n`;
+  return `${tables.map(tableText).join('\n\n')}\n\n${planSummary(plan)}\n`;
+}
+
+/** How much there is to replay. */
+export function planSummary({ cases, jobs }: SweepPlan): string {
+  return `${plural(cases[0]?.points.length ?? 0, 'point')} a case, ${plural(jobs.length, 'replay')} in all`;
 }

@@ -58,7 +58,7 @@ const paramSchema = z.strictObject({
   effects: z
     .array(effectSchema)
     .describe(
-      'Over all points of the parameter, the profile’s own value among them; in a grid along the line with the largest ratio.',
+      'Over all points of the parameter, the profile’s own value among them, but not those at which more DMA faults (they count for `faulted_dma` alone); in a grid along the line with the largest ratio.',
     ),
   diminishing_returns: plateauSchema.nullable(),
 });

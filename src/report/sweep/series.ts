@@ -58,6 +58,11 @@ export function ratiosOf(metrics: PointMetrics, base: PointMetrics): PointMetric
   return Object.fromEntries(entries) as PointMetrics;
 }
 
+/** Whether more DMA faults than in `base`: a faulted request is fast, so that such a point says nothing of a machine. */
+export function faultsMore(metrics: PointMetrics | null, base: PointMetrics | null): boolean {
+  return (metrics?.faulted_dma ?? 0) > (base?.faulted_dma ?? 0);
+}
+
 /** `iotlb.entries=64` or `iotlb.entries=64, iotlb.ways=8`. */
 export function changeText(changes: SweepPointModel['changes']): string {
   return changes.map(({ path, value }) => `${path}=${value}`).join(', ');

@@ -1,29 +1,66 @@
 /** What a sweep found, in sentences. */
 import { formatChange, metricName, metricValue } from '../document/metric-words.ts';
-import { formatCount, formatQuotient, plural } from '../format.ts';
+import { capital, formatCount, formatQuotient, plural } from '../format.ts';
 import { basisMeaning, basisTag } from '../sections/model-card.ts';
-import { LEAST_GAIN } from './effects.ts';
-import type { SweepCaseModel, SweepParamModel, SweepPlateau, SweepRanked } from './schema.ts';
-import { AS_RECORDED, changeText } from './series.ts';
+import { LEAST_GAIN, otherPace } from './effects.ts';
+import type { SweepCaseModel, SweepParamModel, SweepPlateau, SweepPointModel, SweepRanked } from './schema.ts';
+import { AS_RECORDED, changeText, faultsMore } from './series.ts';
 
 /** Smaller changes are not told. */
 const LEAST_SHOWN = 0.001;
 
 /** Which change helps most, and by what. */
-export function headline({ base, ranking, points, ranked_by: metric }: SweepCaseModel, grid: boolean): string {
+export function headline(one: SweepCaseModel, grid: boolean): string {
+  const { base, ranking, points, ranked_by: metric } = one;
   if (base.metrics === null) return 'The profile as it is has no result: nothing can be compared with it.';
+  const noun = grid ? 'combination' : 'change';
   const changed = points.filter(({ same_as: same }) => same !== 'profile');
-  const lost = changed.filter(({ status }) => status !== 'ok').length;
+  const known = changed.filter(({ status }) => status === 'ok');
+  const lost = changed.length - known.length;
+  if (changed.length === 0) return 'Every value is what the profile has: there is nothing to compare it with.';
+  if (known.length === 0) return `No ${noun} has a result.`;
   const unknown = lost === 0 ? '' : ` (${formatCount(lost)} more ${lost === 1 ? 'has' : 'have'} no result)`;
-  const tried = `${plural(changed.length - lost, grid ? 'combination' : 'change')}${unknown}`;
+  const tried = `${plural(known.length, noun)}${unknown}`;
+  const only = known.length === 1 ? `The only ${noun}${unknown}` : undefined;
   const [first] = ranking;
-  if (first === undefined) return `Of ${tried} none can be ranked.`;
+  if (first === undefined) {
+    const none = only === undefined ? `Of ${tried} none can be ranked` : `${only} cannot be ranked`;
+    return `${none}${unrankedText(known, one)}.`;
+  }
+  const best = `\`${changeText(first.changes)}\``;
+  const asItIs = metricValue(metric, base.metrics[metric]);
   if (!first.helps) {
-    return `None of ${tried} helps by ${percent(LEAST_GAIN)} or more: ${metricName(metric)} is ${metricValue(metric, base.metrics[metric])} as it is, and ${metricValue(metric, first.value)} with the best of them, \`${changeText(first.changes)}\`.`;
+    const least = `by ${percent(LEAST_GAIN)} or more: ${metricName(metric)} is ${asItIs} as it is, and ${metricValue(metric, first.value)} with`;
+    return only === undefined
+      ? `None of ${tried} helps ${least} the best of them, ${best}.`
+      : `${only}, ${best}, does not help ${least} it.`;
   }
   const next = ranking.slice(1).filter(({ helps }) => helps);
   const then = next.length === 0 ? '' : ` Next: ${next.slice(0, 3).map(shortly).join(', ')}.`;
-  return `Of ${tried} \`${changeText(first.changes)}\` helps most: ${gainText(first, base.metrics[metric])}.${then}`;
+  const gain = gainText(first, base.metrics[metric]);
+  return only === undefined ? `Of ${tried} ${best} helps most: ${gain}.${then}` : `${only}, ${best}, helps: ${gain}.`;
+}
+
+/** Why none of `points` is ranked; nothing where that is not known. */
+function unrankedText(points: readonly SweepPointModel[], { base, params, ranked_by: metric }: SweepCaseModel): string {
+  const paced = points.filter((point) => otherPace(point, params));
+  const faulting = points.filter((point) => !paced.includes(point) && faultsMore(point.metrics, base.metrics));
+  const unmeasured = points.filter(
+    (point) => !paced.includes(point) && !faulting.includes(point) && (point.metrics?.[metric] ?? null) === null,
+  );
+  const reasons = [
+    { count: paced.length, all: 'another pacing asks another question', some: 'another pacing' },
+    {
+      count: faulting.length,
+      all: 'more DMA faults than in the base',
+      some: 'more DMA faults than in the base',
+    },
+    { count: unmeasured.length, all: `${metricName(metric)} is not known`, some: `unknown ${metricName(metric)}` },
+  ].filter(({ count }) => count > 0);
+  if (reasons.length === 0) return '';
+  const [reason] = reasons;
+  if (reason?.count === points.length) return `: ${reason.all}`;
+  return `: ${reasons.map(({ count, some }) => `${formatCount(count)} with ${some}`).join(', ')}`;
 }
 
 function gainText(ranked: SweepRanked, base: number | null): string {
@@ -44,13 +81,19 @@ function percent(share: number): string {
 }
 
 /** What one parameter does, where more of it stops helping, and how much of it is not known. */
-export function paramAnswer(param: SweepParamModel, { points, ranked_by: metric }: SweepCaseModel): string {
+export function paramAnswer(param: SweepParamModel, { base, points, ranked_by: metric }: SweepCaseModel): string {
   const own = points.filter(({ changes }) => changes.some(({ path }) => path === param.path));
   const missing = own.filter(({ status }) => status !== 'ok').length;
   if (missing === own.length) return 'No point of it has a result.';
   const unknown =
     missing === 0 ? '' : ` ${missing} of ${plural(own.length, 'point')} ${missing === 1 ? 'has' : 'have'} no result.`;
-  return `${knownAnswer(param, metric)}${unknown}`;
+  const faulting = own.filter(({ metrics }) => faultsMore(metrics, base.metrics)).length;
+  const which =
+    own.length === 1
+      ? 'Its only point is'
+      : `${faulting} of ${plural(own.length, 'point')} ${faulting === 1 ? 'is' : 'are'}`;
+  const left = faulting === 0 ? '' : ` ${which} left out: more DMA faults there than in the base.`;
+  return `${knownAnswer(param, metric)}${unknown}${left}`;
 }
 
 function knownAnswer(param: SweepParamModel, metric: SweepCaseModel['ranked_by']): string {
@@ -136,6 +179,7 @@ export function assumptionText(params: readonly SweepParamModel[]): string {
   const numbers = params.filter(({ basis }) => basis !== null);
   const assumed = numbers.filter(({ is_assumption: assumption }) => assumption).length;
   if (assumed === 0) return 'no swept number is an assumption in the profile';
+  if (numbers.length === 1) return 'the swept number is an assumption in the profile';
   return `${formatCount(assumed)} of ${plural(numbers.length, 'swept number')} ${assumed === 1 ? 'is an assumption' : 'are assumptions'} in the profile`;
 }
 
@@ -149,8 +193,4 @@ export function finishedText({ points }: SweepCaseModel): string {
 export function valueLabel(value: string, own: boolean): string {
   if (!own) return value;
   return value === AS_RECORDED ? 'profile' : `${value} (profile)`;
-}
-
-function capital(text: string): string {
-  return text.charAt(0).toUpperCase() + text.slice(1);
 }

@@ -7,10 +7,10 @@ import { buildDashboard } from '../../../src/history/dashboard/model.ts';
 import { openMetrics } from '../../../src/history/dashboard/open-metrics.ts';
 import { DASHBOARD_SCHEMA, type Dashboard } from '../../../src/history/dashboard/schema.ts';
 import { SHOWN_ENTRIES } from '../../../src/history/dashboard/series-fold.ts';
-import { formatChange } from '../../../src/history/dashboard/words.ts';
 import { dashboardFiles, writeDashboard } from '../../../src/history/dashboard/writer.ts';
 import { entryIdOf } from '../../../src/history/entry.ts';
 import { entryPath } from '../../../src/history/store.ts';
+import { metricChange } from '../../../src/report/document/metric-words.ts';
 import { unitOf } from '../../../src/report/metrics/unit.ts';
 import { appendNight, type Night, nightlyPlan } from '../../support/nightly-history.ts';
 
@@ -134,17 +134,19 @@ describe('the dashboard of thirty nights', () => {
 });
 
 test.each([
-  [102, 100, '+2.00 %'],
-  [0.9, 1, '-10.0 %'],
-  [3000, 1, '+299900 %'],
-  [100, 100, '='],
-  [100.0001, 100, '+< 0.01 %'],
-  [3, 0, '+3.00 ns'],
-  [-50, -100, '+50.0 %'],
-  [null, 1, '–'],
-  [1, null, '–'],
-])('%s after %s is a change of %s', (value, base, text) => {
-  expect(formatChange('latency.dma_latency_ns.p99', value, base)).toBe(text);
+  ['latency.dma_latency_ns.p99', 102, 100, '+2.0 %'],
+  ['latency.dma_latency_ns.p99', 0.9, 1, '−10.0 %'],
+  ['latency.dma_latency_ns.p99', 3000, 1, '+299900.0 %'],
+  ['latency.dma_latency_ns.p99', 100, 100, '0'],
+  ['latency.dma_latency_ns.p99', 100.0001, 100, '≈ 0'],
+  ['latency.dma_latency_ns.p99', 3, 0, '+3.00 ns'],
+  ['latency.dma_latency_ns.p99', -50, -100, '+50.0 %'],
+  ['latency.dma_latency_ns.p99', null, 1, '–'],
+  ['latency.dma_latency_ns.p99', 1, null, '–'],
+  ['headline.iotlb_hit_share', 0.5, 0.75, '−25.0 pp'],
+  ['headline.iotlb_hit_share', 0.5, 0, '+50.0 pp'],
+])('%s: %s after %s is a change of %s', (metric, value, base, text) => {
+  expect(metricChange(metric, value, base)).toBe(text);
 });
 
 test.each([

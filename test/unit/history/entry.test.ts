@@ -108,6 +108,7 @@ describe('a gate about a change', () => {
       entryGates(plan.thresholds.slice(1), cases, readPast(history, base)).map(({ verdict }) => verdict);
     expect(gatesAgainst('2')).toEqual(['pass', 'pass', 'pass', 'pass']);
     expect(gatesAgainst('000001')).toEqual(['unknown', 'pass', 'unknown', 'pass']);
+    expect(() => readPast(history, 'abc')).toThrow(/--base: 'abc' is no number of an entry$/);
     expect(() => readPast(history, '7')).toThrow(/--base: no entry '7', did you mean '00000[12]'/);
   });
 });

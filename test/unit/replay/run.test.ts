@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { canonicalJson } from '../../../src/canonical-json.ts';
 import { ConfigError, InputError } from '../../../src/input-error.ts';
+import type { RunResult } from '../../../src/replay/protocol.ts';
 import { planRun, type RunOptions, runReplay } from '../../../src/replay/run.ts';
 import { loadRun, serializeRun } from '../../../src/replay/run-folder.ts';
 import { type ControlEvent, type DmaRow, writeTestBundle } from '../../support/replay-bundle.ts';
@@ -271,6 +272,28 @@ describe('the run folder', () => {
     expect(() => loadRun(folder)).toThrow(/run schema 99/);
     writeFileSync(join(folder, 'run.json'), '{');
     expect(() => loadRun(folder)).toThrow(InputError);
+    writeFileSync(join(folder, 'run.json'), 'null');
+    expect(() => loadRun(folder)).toThrow(/run schema undefined/);
     expect(() => loadRun(join(folder, 'none'))).toThrow(/ENOENT/);
+  });
+
+  test.each<[string, (run: RunResult) => object, RegExp]>([
+    ['a job twice', (run) => ({ jobs: [...run.jobs, ...run.jobs] }), /jobs\.1: '.+' is there twice/],
+    ['no profiles', () => ({ profiles: [] }), /jobs\.0: no hardware profile 'vtd-emr' in the run/],
+    ['no workload', () => ({ workloads: [] }), /jobs\.0: no workload/],
+    ['no list', () => ({ missing: undefined }), /no list of missing/],
+    ['complete without jobs', () => ({ jobs: [] }), /complete, but without jobs/],
+    ['no job', () => ({ jobs: [null] }), /jobs\.0: no job/],
+    [
+      'a profile renamed',
+      (run) => ({ jobs: run.jobs.map((job) => ({ ...job, hardwareProfile: 'nope' })) }),
+      /jobs\.0: key '.+' is not that of its workload, shard, profiles and scenario/,
+    ],
+  ])('refuses one that can be added up and means nothing: %s', async (_name, change, message) => {
+    const { run } = await runReplay(options([await writeTestBundle({ devices: [{}], rows: [dma(1)] })]));
+    const folder = mkdtempSync(join(tmpdir(), 'run-'));
+    writeFileSync(join(folder, 'run.json'), JSON.stringify({ ...run, ...change(run) }));
+    expect(() => loadRun(folder)).toThrow(message);
+    expect(() => loadRun(folder)).toThrow(InputError);
   });
 });

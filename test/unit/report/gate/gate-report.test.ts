@@ -156,7 +156,7 @@ describe('a run folder', () => {
   test.each([
     ['none', undefined, /none\/run\.json: cannot be read \(ENOENT\)/],
     ['text', 'not JSON', /text\/run\.json: not JSON/],
-    ['empty', '{"schemaVersion":1,"jobs":[]}', /empty\/run\.json: holds no whole run/],
+    ['empty', '{"schemaVersion":1,"jobs":[]}', /empty\/run\.json: no list of missing/],
     [
       'half',
       serializeRun({ ...run, jobs: [{ ...run.jobs[0]!, time: null as never }] }),
