@@ -1,5 +1,6 @@
 /** Which assumed numbers move a metric, and how far: a tornado, the widest bar on top. */
 import { formatChange, metricName } from '../document/metric-words.ts';
+import { capital } from '../format.ts';
 import type { AssumptionSection } from '../schema/assumptions.ts';
 import type { Chart } from './chart.ts';
 
@@ -36,7 +37,7 @@ function tornado({ numbers }: AssumptionSection, name: string, metric: string): 
     ),
   );
   const title = `${metricName(metric)}: change when one assumed number moves`;
-  const named = title.charAt(0).toUpperCase() + title.slice(1);
+  const named = capital(title);
   return [
     {
       name,

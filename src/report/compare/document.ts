@@ -2,7 +2,7 @@
 
 import type { Badge, Block, Chapter, Head, ReportDocument, Section, Table, Tile } from '../document/block.ts';
 import { formatChange } from '../document/metric-words.ts';
-import { formatCount, plural } from '../format.ts';
+import { capital, formatCount, plural } from '../format.ts';
 import { gateChecks, gateTally } from '../gate/sentences.ts';
 import { formatMetric, formatMetricChange } from '../metrics/direction.ts';
 import { metricLabel } from '../metrics/metric-label.ts';
@@ -132,7 +132,7 @@ function tiles({ metrics }: ComparedCase): Tile[] {
     return [
       {
         // A percentile keeps its small p.
-        label: /^p\d/.test(label) ? label : `${label.charAt(0).toUpperCase()}${label.slice(1)}`,
+        label: /^p\d/.test(label) ? label : capital(label),
         value: formatMetric(name, run),
         detail,
         alert: verdict === 'regressed',

@@ -8,10 +8,10 @@ import {
   formatShare,
   plural,
 } from '../format.ts';
-import { inferredColumnsText } from '../inferred-columns.ts';
 import type { ReportCase, ReportModel } from '../schema/report.ts';
 import { translationMeanNs } from '../sections/headline.ts';
 import type { Badge, Provenance, Tile } from './block.ts';
+import { streamProvenance } from './workload-provenance.ts';
 
 /** Badges of a case; completeness is that of the run. */
 export function badges(model: ReportModel, { headline, divergences, identity }: ReportCase): Badge[] {
@@ -90,26 +90,10 @@ export function tiles(facts: ReportCase): Tile[] {
 /** Provenance of the DMA stream; `null` without a manifest. */
 export function provenance({ identity, divergences }: ReportCase): Provenance | null {
   if (identity === null) return null;
-  const { provenance: split } = identity;
-  const columns = inferredColumnsText(split);
-  const part = (name: string, rows: number, share: number | null) => ({
-    name,
-    share: share ?? 0,
-    text: `${name} ${formatShare(share)} (${formatCount(rows)})`,
-  });
-  return {
-    parts: [
-      part('measured', split.measured, split.measured_share),
-      part('inferred', split.inferred, split.inferred_share),
-      part('synthetic', split.synthetic, split.synthetic_share),
-    ],
-    notes: [
-      ...(columns === null ? [] : [columns]),
-      `${plural(identity.lost_events ?? 0, 'event')} lost`,
-      divergences.compared === 0
-        ? 'no control-plane result compared'
-        : `${formatCount(divergences.count)} of ${formatCount(divergences.compared)} control-plane results diverge`,
-      `recorded on ${identity.tool}${identity.kernel === '' ? '' : `, kernel ${identity.kernel}`}`,
-    ],
-  };
+  return streamProvenance(identity, [
+    divergences.compared === 0
+      ? 'no control-plane result compared'
+      : `${formatCount(divergences.count)} of ${formatCount(divergences.compared)} control-plane results diverge`,
+    `recorded on ${identity.tool}${identity.kernel === '' ? '' : `, kernel ${identity.kernel}`}`,
+  ]);
 }

@@ -16,5 +16,5 @@ export const BROADWELL_FIT =
   'Fitted on one machine, Broadwell (Xeon E5-2630 v4): single-miss penalty and IOTLB reach on its latency sweep, the ' +
   'interval between walks on its writes of 64 and 128 bytes, what a read takes of the port to memory on its reads of 64 and ' +
   '256 bytes at 64 MB, windows of the device on its plateaus and its sweeps of 256 bytes. Another machine changes the ' +
-  'single-miss penalty only; Ivy Bridge also takes the interval between walks of Sandy Bridge (writes, window of 64 MB), ' +
-  'with which it shares a platform.';
+  'single-miss penalty only; Ivy Bridge also takes the interval between walks of Sandy Bridge (reads of 64 bytes, window ' +
+  'of 64 MB), with which it shares a platform.';

@@ -42,8 +42,8 @@ export const V4_REGION_WALKS: TableRun = {
       role: 'gate',
       source: `${PCIE_BENCH}: bw_dma_win_sweep_rd_rnd_64 of E5-2630`,
       basis:
-        'Fitted: time of a walk inside one region (window of 2 MB), number of walkers, interval between walks (writes, ' +
-        'window of 64 MB), IOTLB reach (latency sweep). Everything between is a prediction.',
+        'Fitted: time of a walk inside one region (window of 2 MB), number of walkers, interval between walks (this ' +
+        'curve at 64 MB), IOTLB reach (latency sweep). Everything between is a prediction.',
       axis: 'window [4 KiB pages]',
       points: [
         ...points,
